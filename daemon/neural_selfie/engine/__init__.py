@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe
 
 if TYPE_CHECKING:
-    from neural_selfie.engine.stylize import Step, Stylized, stylize
+    from neural_selfie.engine.entry import Step, Stylized, stylize
 
 __all__ = ["FeedforwardRecipe", "GatysRecipe", "PatchRecipe", "Recipe", "Step", "Stylized", "stylize"]
 
@@ -17,7 +17,7 @@ __all__ = ["FeedforwardRecipe", "GatysRecipe", "PatchRecipe", "Recipe", "Step", 
 def __getattr__(name: str) -> Any:
     """Given a public name that needs torch, import it on first use; raise AttributeError for any other."""
     if name in {"Step", "Stylized", "stylize"}:
-        from neural_selfie.engine import stylize as module  # noqa: PLC0415 - torch must not load with the package
+        from neural_selfie.engine import entry  # noqa: PLC0415 - torch must not load with the package
 
-        return getattr(module, name)
+        return getattr(entry, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
