@@ -1,0 +1,128 @@
+"""The presets ready for use: style images found, proven to decode, hashed and kept; and the plans a photo asks for."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from neural_selfie import config_errors, files, inspection, presets, styles
+from neural_selfie.config import Loaded, Settings
+from neural_selfie.errors import ConfigError, PhotoRefusedError, SidecarError
+from neural_selfie.model import Limits, Plan, StyleUse
+from neural_selfie.presets import AnyPreset, Sidecar
+
+STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
+_SIDECAR_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The presets of a configuration with their style images."""
+
+    settings: Settings
+    styles: Mapping[str, tuple[StyleUse, ...]]
+
+    def plans_for(self, dropped: PurePath, sidecar: str | None = None) -> tuple[Plan, ...]:
+        """Given a path below the inbox and the text of its sidecar, return every picture to make, in order.
+
+        Raise SidecarError when the sidecar cannot be understood.
+        """
+        wishes = read_sidecar(sidecar) if sidecar is not None else None
+        names = presets.matching(
+            dropped,
+            sidecar=wishes,
+            rules=self.settings.rules,
+            presets=self.settings.presets,
+            default_presets=self.settings.default_names,
+        )
+        return tuple(plan for name in names for plan in self.plans(name, wishes.overrides if wishes else {}))
+
+    def plans(self, name: str, overrides: Mapping[str, Any]) -> list[Plan]:
+        """Given the name of a preset and numbers that replace its own, return its plans; raise SidecarError."""
+        preset: AnyPreset = self.settings.presets[name]
+        if overrides:
+            try:
+                preset = presets.overridden(preset, overrides)
+            except ValidationError as error:
+                lines = config_errors.Lines("overrides", {}, {})
+                raise SidecarError(config_errors.explained(error, lines, {}, type(preset))) from None
+        return presets.plans(name, preset, self.styles[name])
+
+    def kept_in(self, folder: Path) -> "Catalogue":
+        """Given the state folder's room for styles, return a catalogue whose style files lie there under their hash.
+
+        A queued job can then be painted as it was admitted, whatever becomes of the style file that its owner sees.
+        """
+        return replace(
+            self, styles={name: tuple(_keep(style, folder) for style in uses) for name, uses in self.styles.items()}
+        )
+
+
+def _keep(style: StyleUse, folder: Path) -> StyleUse:
+    kept = folder / f"{style.sha256}{style.path.suffix.lower()}"
+    if not kept.exists():
+        files.write_atomic(kept, style.path.read_bytes())
+    return replace(style, path=kept)
+
+
+def open_catalogue(loaded: Loaded, names: tuple[str, ...] | None = None) -> Catalogue:
+    """Given the configuration, return its presets (or only the named ones) with styles decoded and hashed.
+
+    Raise ConfigError naming preset and file when a style image is missing or does not decode.
+    """
+    found: dict[Path, StyleUse] = {}
+    uses: dict[str, tuple[StyleUse, ...]] = {}
+    for name, preset in loaded.settings.presets.items():
+        if names is not None and name not in names:
+            continue
+        parts = []
+        for share in preset.style:
+            path = find_style(share.image, loaded.folder, preset=name)
+            if path not in found:
+                found[path] = _read_style(path, preset=name)
+            parts.append(replace(found[path], weight=share.weight))
+        uses[name] = tuple(parts)
+    return Catalogue(loaded.settings, uses)
+
+
+def find_style(image: str, folder: Path | None, *, preset: str) -> Path:
+    """Given a style as the config names it, return its file: beside the config file, else among those that ship."""
+    candidates = [folder / image] if folder else []
+    if not Path(image).is_absolute():
+        candidates.append(styles.folder().parent / image)
+    for candidate in candidates or [Path(image)]:
+        if candidate.is_file():
+            return candidate
+    looked = " and ".join(str(candidate.parent) for candidate in candidates or [Path(image)])
+    raise ConfigError(f"presets.{preset}.style: {image!r} is not there; looked in {looked}.")
+
+
+def _read_style(path: Path, *, preset: str) -> StyleUse:
+    try:
+        facts = inspection.inspect(path.resolve(), STYLE_LIMITS)
+    except (PhotoRefusedError, OSError) as error:
+        raise ConfigError(f"presets.{preset}.style: {path} cannot be used: {error}") from error
+    return StyleUse(name=path.name, path=path, sha256=facts.sha256)
+
+
+def sha256_of(path: Path) -> str:
+    """Given a file, return the SHA-256 of its bytes as lower-case hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_sidecar(text: str) -> Sidecar:
+    """Given the text of a sidecar, return its wishes; raise SidecarError in words of the person who wrote it."""
+    if len(text) > _SIDECAR_BYTES_MAX:
+        raise SidecarError("the sidecar is too long: 64 KiB are the limit.")
+    try:
+        lines = config_errors.Lines.of(text, "sidecar")
+    except ConfigError as error:
+        raise SidecarError(str(error)) from None
+    try:
+        return Sidecar.model_validate(lines.data)
+    except ValidationError as error:
+        raise SidecarError(config_errors.explained(error, lines, {}, Sidecar)) from None

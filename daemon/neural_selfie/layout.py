@@ -1,0 +1,117 @@
+"""The folders, checked and made ready before the daemon starts: refuse at once what would lose photos later.
+
+Guarantees: after `prepare`, every folder exists, can be written, renamed in and deleted in by this user, none lies in
+another where that would paint pictures again and again, and the ledger is on a local disk.
+Does not guarantee: that it stays so; a share that goes away later makes jobs wait.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from neural_selfie import files
+from neural_selfie.config import Settings
+from neural_selfie.errors import ConfigError, PermissionDeniedError
+
+SCANNED_BY = "would be taken for photos again and again"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The rooms of the state folder: people do not look in here, and nothing in it is theirs to change."""
+
+    root: Path
+
+    @property
+    def work(self) -> Path:
+        """Photos taken in from the inbox, named by their hash."""
+        return self.root / "work"
+
+    @property
+    def rendered(self) -> Path:
+        """Painted pictures on their way to the outbox."""
+        return self.root / "rendered"
+
+    @property
+    def styles(self) -> Path:
+        """Style images as they were when a job was admitted, named by their hash."""
+        return self.root / "styles"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the daemon that works here; contains its process id."""
+        return self.root / "daemon.lock"
+
+    @property
+    def progress(self) -> Path:
+        """What is being painted right now, for `status`."""
+        return self.root / "progress.json"
+
+
+README = """This folder belongs to the neural-selfie daemon: ledger.sqlite3 knows every photo and picture, work/ holds photos that
+are being painted, rendered/ pictures on their way to the outbox, styles/ the style images in use.
+Do not change anything here while the daemon runs.
+"""
+
+
+def prepare(settings: Settings) -> StateFolder:
+    """Given the settings, make the folders ready and return the state folder.
+
+    Raise ConfigError (exit 78) when one lies within another or the ledger would be on a network file system, and
+    PermissionDeniedError (77) when one cannot be written, renamed or deleted in.
+    """
+    refuse_overlaps(settings)
+    folders = {"inbox": settings.inbox, "outbox": settings.outbox_folder, "failed": settings.failed_folder}
+    if settings.originals.action == "move":
+        folders["originals"] = settings.originals_folder
+    state = StateFolder(settings.state)
+    folders |= {"state": state.root}
+    for name, folder in folders.items():
+        _make_usable(name, folder)
+    if files.is_network(state.root):
+        raise ConfigError(
+            f"state: {state.root} lies on a network file system ({files.file_system_type(state.root)}). The ledger needs "
+            "a local disk; inbox and outbox may stay on the share."
+        )
+    for folder in (state.work, state.rendered, state.styles):
+        folder.mkdir(mode=0o750, exist_ok=True)
+    if not (readme := state.root / "README").exists():
+        files.write_atomic(readme, README.encode())
+    return state
+
+
+def refuse_overlaps(settings: Settings) -> None:
+    """Given the settings, raise ConfigError if a folder lies in another in a way that feeds pictures back or loses them."""
+    others = {
+        "outbox": settings.outbox_folder,
+        "failed": settings.failed_folder,
+        "originals.folder": settings.originals_folder,
+        "state": settings.state,
+    }
+    for name, folder in others.items():
+        if files.is_within(folder, settings.inbox):
+            raise ConfigError(f"{name}: {folder} lies inside the inbox {settings.inbox}: what is put there {SCANNED_BY}.")
+        if files.is_within(settings.inbox, folder):
+            raise ConfigError(f"inbox: {settings.inbox} lies inside {name} ({folder}): what is put there {SCANNED_BY}.")
+    for name, folder in others.items():
+        if name != "state" and (files.is_within(folder, settings.state) or files.is_within(settings.state, folder)):
+            raise ConfigError(f"{name}: {folder} and the state folder {settings.state} must not lie in each other.")
+
+
+def _make_usable(name: str, folder: Path) -> None:
+    """Create the folder if need be and prove that files can be written, renamed and deleted in it."""
+    mend = f"Give the user {os.geteuid()} write permission there, or set `{name}:` to another folder."
+    probe, renamed = folder / ".neural-selfie-probe", folder / ".neural-selfie-probe-renamed"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            raise ConfigError(f"{name}: {folder} is not a folder.")
+        probe.write_bytes(b"probe")
+        probe.rename(renamed)
+        renamed.unlink()
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigError(f"{name}: {folder} is not a folder.") from None
+    except PermissionError as error:
+        raise PermissionDeniedError(f"{name}: {folder}: {error.strerror}. {mend}") from error
+    except OSError as error:
+        raise ConfigError(f"{name}: {folder} cannot be used: {error.strerror}.") from error

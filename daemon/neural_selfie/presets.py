@@ -1,0 +1,166 @@
+"""Presets: named recipes with their styles, the sweeps they expand to, and which of them a photo asks for.
+
+Pure: no file is read here. `styles.py`-files are looked up by `resolve.py`; this room only knows their names.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from wcmatch import glob
+
+from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, type_of
+from neural_selfie.errors import SidecarError
+from neural_selfie.model import Plan, StyleUse
+
+_GLOB = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTMATCH | glob.FORCEUNIX
+
+
+class StyleShare(BaseModel):
+    """One style image of a preset and its share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str = Field(description="file, relative to the config file; else one of the styles that ship")
+    weight: float = Field(default=1.0, gt=0, description="share in the mix")
+
+
+def _as_shares(value: object) -> object:
+    return [{"image": value}] if isinstance(value, str) else value
+
+
+class _PresetFields(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    style: Annotated[tuple[StyleShare, ...], BeforeValidator(_as_shares), Field(min_length=1)] = Field(
+        description="a style image, or a list of {image, weight}"
+    )
+    format: Literal["jpg", "png", "webp"] = Field(default="jpg", description="file format of the picture")
+    quality: int = Field(default=95, ge=50, le=100, description="quality of jpg and webp")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the same seed makes the same picture")
+    sweep: Mapping[str, tuple[Any, ...]] = Field(
+        default_factory=dict, description="number: [values]; every combination becomes a variant"
+    )
+    weights: str | None = Field(default=None, description="file with VGG-19 weights, for the gatys engine")
+
+    @model_validator(mode="after")
+    def _every_variant_is_a_recipe(self) -> "_PresetFields":
+        for key, values in self.sweep.items():
+            if key == "engine" or key not in type_of[getattr(self, "engine", "patch")].model_fields:
+                raise ValueError(f"sweep: {key!r} is no number of this engine")
+            if not values:
+                raise ValueError(f"sweep: {key!r} has no values")
+        for variant in variants(self.sweep):
+            recipe_of(self, variant)
+        return self
+
+
+class PatchPreset(_PresetFields, PatchRecipe):
+    """A preset painted by the embedded `patch` engine."""
+
+
+class GatysPreset(_PresetFields, GatysRecipe):
+    """A preset for the `gatys` engine."""
+
+
+class FeedforwardPreset(_PresetFields, FeedforwardRecipe):
+    """A preset for the `feedforward` engine."""
+
+
+def _engine_tag(value: object) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("engine", "patch"))
+    return str(getattr(value, "engine", "patch"))
+
+
+Preset = Annotated[
+    Annotated[PatchPreset, Tag("patch")]
+    | Annotated[GatysPreset, Tag("gatys")]
+    | Annotated[FeedforwardPreset, Tag("feedforward")],
+    Discriminator(_engine_tag),
+]
+AnyPreset = PatchPreset | GatysPreset | FeedforwardPreset
+
+
+class Rule(BaseModel):
+    """Which presets the photos at a place in the inbox get."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: str = Field(min_length=1, description="glob on the path below the inbox; ** crosses folders")
+    presets: tuple[str, ...] = Field(min_length=1, description="names of presets")
+
+
+class Sidecar(BaseModel):
+    """The wishes for one photo, from `<photo>.yaml` beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    presets: tuple[str, ...] | None = Field(default=None, description="names of presets; default: as without sidecar")
+    overrides: Mapping[str, Any] = Field(default_factory=dict, description="numbers that replace those of the presets")
+
+
+def variants(sweep: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Given a sweep, return every combination of its values, first key slowest; one empty variant without a sweep."""
+    return [dict(zip(sweep, point, strict=True)) for point in itertools.product(*sweep.values())]
+
+
+def recipe_of(preset: _PresetFields, variant: Mapping[str, Any]) -> Recipe:
+    """Given a preset and a point of its sweep, return the engine's recipe; raise ValidationError for a bad value."""
+    kind = type_of[getattr(preset, "engine", "patch")]
+    numbers = {name: getattr(preset, name) for name in kind.model_fields}
+    recipe: Recipe = kind.model_validate(numbers | dict(variant))
+    return recipe
+
+
+def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...]) -> list[Plan]:
+    """Given a preset and its resolved styles, return one plan per variant, every number resolved."""
+    result = []
+    for variant in variants(preset.sweep):
+        numbers = recipe_of(preset, variant).model_dump(mode="json", exclude={"engine"})
+        numbers |= {"format": preset.format, "quality": preset.quality}
+        result.append(
+            Plan(preset=name, engine=preset.engine, variant=variant, recipe=numbers, styles=styles, seed=preset.seed)
+        )
+    return result
+
+
+def overridden(preset: AnyPreset, overrides: Mapping[str, Any]) -> AnyPreset:
+    """Given a preset and the numbers of a sidecar, return the preset with them; raise ValidationError for bad ones.
+
+    A swept number that is overridden is no longer swept.
+    """
+    fields = preset.model_dump(mode="python")
+    fields["sweep"] = {key: values for key, values in preset.sweep.items() if key not in overrides}
+    return type(preset).model_validate(fields | dict(overrides))
+
+
+def matching(
+    dropped: PurePath,
+    *,
+    sidecar: Sidecar | None,
+    rules: Sequence[Rule],
+    presets: Mapping[str, AnyPreset],
+    default_presets: Sequence[str],
+) -> tuple[str, ...]:
+    """Given a path relative to the inbox, return the names of the presets that the photo asks for.
+
+    The nearest wish wins: the photo's sidecar, then a folder named like a preset (the innermost), then the first rule
+    whose glob matches, then the default presets. Raise SidecarError when a sidecar names a preset that is not there.
+    """
+    if sidecar is not None and sidecar.presets is not None:
+        for name in sidecar.presets:
+            if name not in presets:
+                raise SidecarError(
+                    f"the sidecar asks for the preset {name!r}, which does not exist. There are: {', '.join(presets)}."
+                )
+        return tuple(dict.fromkeys(sidecar.presets))
+    for folder in reversed(dropped.parts[:-1]):
+        if folder in presets:
+            return (folder,)
+    for rule in rules:
+        if glob.globmatch(dropped.as_posix(), rule.match, flags=_GLOB):
+            return tuple(dict.fromkeys(rule.presets))
+    return tuple(dict.fromkeys(default_presets))
