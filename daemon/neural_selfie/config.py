@@ -13,14 +13,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from neural_selfie import config_errors
+from neural_selfie import config_errors, styles
 from neural_selfie.errors import ConfigError
 from neural_selfie.presets import AnyPreset, PatchPreset, Preset, Rule, StyleShare
 
 DEFAULT_PATH = Path("/etc/neural-selfie/config.yaml")
 PATH_VARIABLE = "NEURAL_SELFIE_CONFIG"
 PREFIX = "NEURAL_SELFIE__"
-SHIPPED_STYLES = ("starry-night", "spider-web", "scream", "woodcut", "pointillist", "stained-glass")
 
 
 class Section(BaseModel):
@@ -62,7 +61,9 @@ def _workers_tag(value: object) -> str | None:
         return "word"
     if isinstance(value, Mapping):
         return next((tag for tag in ("gpus", "dask") if tag in value), None)
-    return {GpuWorkers: "gpus", DaskWorkers: "dask"}.get(type(value))
+    if isinstance(value, GpuWorkers):
+        return "gpus"
+    return "dask" if isinstance(value, DaskWorkers) else None
 
 
 Workers = Annotated[
@@ -115,7 +116,10 @@ class Retry(Section):
         default=600.0, ge=1, le=86400, description="a worker that reports no progress for this long is replaced"
     )
     stop_seconds: float = Field(
-        default=20.0, ge=0, le=86400, description="at a stop, a picture may take this long to finish; else it is put back"
+        default=20.0,
+        ge=0,
+        le=86400,
+        description="at a stop, a picture may take this long to finish; else it is put back",
     )
 
 
@@ -130,9 +134,7 @@ class Log(Section):
 
 def shipped_presets() -> dict[str, AnyPreset]:
     """Return a preset for each style image that ships."""
-    return {
-        name: PatchPreset(style=(StyleShare(image=f"styles/{name}.jpg"),)) for name in SHIPPED_STYLES
-    }
+    return {name: PatchPreset(style=(StyleShare(image=f"styles/{name}.jpg"),)) for name in styles.PROGRAMS}
 
 
 class Settings(Section):
@@ -150,9 +152,7 @@ class Settings(Section):
         default=None, min_length=1, description="when no folder, rule or sidecar speaks; null: the first preset"
     )
     rules: tuple[Rule, ...] = Field(default=(), description="first match wins")
-    presets: Mapping[str, Preset] = Field(
-        default_factory=shipped_presets, min_length=1, description="named recipes"
-    )
+    presets: Mapping[str, Preset] = Field(default_factory=shipped_presets, min_length=1, description="named recipes")
     watch: Watch = Watch()
     limits: PhotoLimits = PhotoLimits()
     retry: Retry = Retry()
@@ -222,12 +222,12 @@ def load(option: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return Loaded(parse(text, source=str(path or "defaults"), environ=environ, folder=path.parent if path else None), path)
+    return Loaded(
+        parse(text, source=str(path or "defaults"), environ=environ, folder=path.parent if path else None), path
+    )
 
 
-def parse(
-    text: str, *, source: str, environ: Mapping[str, str] | None = None, folder: Path | None = None
-) -> Settings:
+def parse(text: str, *, source: str, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Given YAML text, return the settings; raise ConfigError with file, line, key, bad value and what would be right.
 
     Relative folders are taken from `folder`, the folder of the file.

@@ -161,7 +161,9 @@ def _without_tags(loc: Path, model: type[BaseModel]) -> _Place:
             known = tuple(at.model_fields)
             field = at.model_fields.get(str(part))
             description = field.description if field else None
-            at = Annotated[field.annotation, *field.metadata] if field and field.metadata else field and field.annotation
+            at = (
+                Annotated[field.annotation, *field.metadata] if field and field.metadata else field and field.annotation
+            )
         else:
             arguments = [argument for argument in get_args(at) if argument is not Ellipsis]
             at = arguments[-1] if arguments else None

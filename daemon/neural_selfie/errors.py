@@ -39,6 +39,7 @@ class PermissionDeniedError(SelfieError):
     """A file or folder may not be used by this user."""
 
     code = "permission"
+    environmental = True
     exit_code = 77
 
 

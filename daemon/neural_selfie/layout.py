@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import files
+from neural_selfie import files, storage
 from neural_selfie.config import Settings
 from neural_selfie.errors import ConfigError, PermissionDeniedError
 
@@ -68,10 +68,10 @@ def prepare(settings: Settings) -> StateFolder:
     folders |= {"state": state.root}
     for name, folder in folders.items():
         _make_usable(name, folder)
-    if files.is_network(state.root):
+    if storage.is_network(state.root):
         raise ConfigError(
-            f"state: {state.root} lies on a network file system ({files.file_system_type(state.root)}). The ledger needs "
-            "a local disk; inbox and outbox may stay on the share."
+            f"state: {state.root} lies on a network file system ({storage.file_system_type(state.root)}). The ledger "
+            "needs a local disk; inbox and outbox may stay on the share."
         )
     for folder in (state.work, state.rendered, state.styles):
         folder.mkdir(mode=0o750, exist_ok=True)
@@ -81,7 +81,7 @@ def prepare(settings: Settings) -> StateFolder:
 
 
 def refuse_overlaps(settings: Settings) -> None:
-    """Given the settings, raise ConfigError if a folder lies in another in a way that feeds pictures back or loses them."""
+    """Given the settings, raise ConfigError if a folder lies in another so that pictures are fed back or lost."""
     others = {
         "outbox": settings.outbox_folder,
         "failed": settings.failed_folder,
@@ -89,12 +89,14 @@ def refuse_overlaps(settings: Settings) -> None:
         "state": settings.state,
     }
     for name, folder in others.items():
-        if files.is_within(folder, settings.inbox):
-            raise ConfigError(f"{name}: {folder} lies inside the inbox {settings.inbox}: what is put there {SCANNED_BY}.")
-        if files.is_within(settings.inbox, folder):
+        if storage.is_within(folder, settings.inbox):
+            raise ConfigError(
+                f"{name}: {folder} lies inside the inbox {settings.inbox}: what is put there {SCANNED_BY}."
+            )
+        if storage.is_within(settings.inbox, folder):
             raise ConfigError(f"inbox: {settings.inbox} lies inside {name} ({folder}): what is put there {SCANNED_BY}.")
     for name, folder in others.items():
-        if name != "state" and (files.is_within(folder, settings.state) or files.is_within(settings.state, folder)):
+        if name != "state" and (storage.is_within(folder, settings.state) or storage.is_within(settings.state, folder)):
             raise ConfigError(f"{name}: {folder} and the state folder {settings.state} must not lie in each other.")
 
 

@@ -1,0 +1,132 @@
+"""`stylize` and `reproduce`: paint in this process, with a progress bar."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neural_selfie import config as configuration
+from neural_selfie import config_errors, files, reproducing, stylizing
+from neural_selfie.cli.bars import Bars, Lines
+from neural_selfie.cli.options import config_option
+from neural_selfie.errors import UsageError
+from neural_selfie.model import Progress
+from neural_selfie.snapshot import Running, Snapshot
+
+
+@click.command()
+@config_option
+@click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--preset", required=True, metavar="NAME", help="One of `neural-selfie presets`.")
+@click.option(
+    "-o", "--output", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="File or folder."
+)
+@click.option("--set", "numbers", multiple=True, metavar="KEY=VALUE", help="Replace a number of the preset.")
+def stylize(config: Path | None, photo: Path, preset: str, out: Path, numbers: tuple[str, ...]) -> int:
+    """Paint one photo, without the daemon. The record of how it was made lies in the picture."""
+    loaded = configuration.load(config)
+    pairs = stylizing.targets(stylizing.plans(loaded, preset, _numbers(numbers)), out)
+    with _progress() as show:
+        started_at = time.monotonic()
+
+        def report(plan: Any, progress: Progress) -> None:
+            show(_snapshot(photo.name, plan.preset, plan.variant, progress, time.monotonic() - started_at))
+
+        results = stylizing.paint(loaded, photo, tuple(plan for plan, _ in pairs), report)
+        for (_, target), result in zip(pairs, results, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.write_atomic(target, result.picture)
+            click.echo(str(target))
+            started_at = time.monotonic()
+    return 0
+
+
+@click.command()
+@config_option
+@click.argument("record", type=click.Path(path_type=Path), metavar="RECORD.json|PICTURE")
+@click.option(
+    "--photo",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The photo, if it has left its folder.",
+)
+@click.option(
+    "-o", "--output", "out", type=click.Path(path_type=Path), metavar="OUT", help="Where to put the new picture."
+)
+def reproduce(config: Path | None, record: Path, photo: Path | None, out: Path | None) -> int:
+    """Paint a record again, and say whether the result is bit-identical or how far it is off."""
+    loaded = configuration.load(config)
+    old = reproducing.read(record)
+    with _progress() as show:
+        started_at = time.monotonic()
+
+        def report(progress: Progress) -> None:
+            show(_snapshot(old.photo.name, old.preset, old.variant, progress, time.monotonic() - started_at))
+
+        result = reproducing.repeat(old, loaded, photo, report)
+    if out is not None:
+        files.write_atomic(out, result.picture)
+    picture = reproducing.picture_of(record, old)
+    if picture is None:
+        click.echo(
+            f"painted; the picture {old.output.file} is not beside the record, so there is nothing to compare with"
+        )
+        return 0
+    comparison = reproducing.compare(picture, old, result)
+    if comparison.identical:
+        click.echo("bit-identical")
+        return 0
+    here, then = result.record.engine, old.engine
+    why = "" if comparison.same_engine else f"; then {then.device}, torch {then.torch}, engine {then.version}"
+    now = "" if comparison.same_engine else f"; now {here.device}, torch {here.torch}, engine {here.version}"
+    click.echo(
+        f"not identical: mean difference {comparison.mean:.3f}, largest {comparison.largest:.0f} of 255 levels{why}{now}"
+    )
+    return 1
+
+
+def _numbers(pairs: tuple[str, ...]) -> dict[str, Any]:
+    numbers = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair}: expected KEY=VALUE, such as content_weight=0.6.")
+        numbers[key.strip()] = config_errors.yaml_value(value, f"--set {key}")
+    return numbers
+
+
+def _progress() -> AbstractContextManager[Callable[[Snapshot], None]]:
+    return _OnTerminal() if sys.stderr.isatty() else nullcontext(Lines().show)
+
+
+class _OnTerminal:
+    """A context whose value shows snapshots as bars."""
+
+    def __init__(self) -> None:
+        self._bars = Bars()
+
+    def __enter__(self) -> Callable[[Snapshot], None]:
+        return self._bars.__enter__().show
+
+    def __exit__(self, *details: object) -> None:
+        self._bars.__exit__()
+
+
+def _snapshot(photo: str, preset: str, variant: Any, progress: Progress, seconds: float) -> Snapshot:
+    left = seconds / progress.fraction - seconds if progress.fraction > 0 else None
+    running = Running(
+        job=progress.job_id,
+        photo=photo,
+        preset=preset,
+        variant=variant,
+        stage=progress.stage,
+        scale=progress.scale,
+        iteration=progress.iteration,
+        fraction=progress.fraction,
+        seconds=seconds,
+        eta_seconds=left,
+    )
+    return Snapshot(at=time.time(), counts={}, running=(running,))

@@ -1,0 +1,240 @@
+"""From a queued job to a published picture and a filed photo: performs what `lifecycle` decides.
+
+The ledger is the queue: no more tasks are handed out than there are free workers, so order, cancel and retry stay
+possible to the last moment. Publishing comes before "done", and "done" before the photo is filed.
+"""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from neural_selfie import catalogue, lifecycle, names, outbox
+from neural_selfie.config import Settings
+from neural_selfie.errors import SelfieError
+from neural_selfie.filing import Filing
+from neural_selfie.ledger import Ledger
+from neural_selfie.lifecycle import Command, EndWorker, Event, FilePhoto, Publish, RetryPolicy, TakeBack
+from neural_selfie.model import Job, JobState, Limits, Photo, Place, Progress, Task
+from neural_selfie.outbox import Spool
+from neural_selfie.workers import Painted, Workers
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Painting:
+    """The jobs of this daemon. `changed` is set when the gallery has something new to show."""
+
+    settings: Settings
+    ledger: Ledger
+    filing: Filing
+    spool: Spool
+    workers: Workers
+    limits: Limits
+    progress: dict[int, Progress] = field(default_factory=dict)
+    changed: bool = True
+    _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
+
+    @property
+    def unfiled(self) -> bool:
+        """Whether a photo that is done could not be put where it belongs yet."""
+        return bool(self._blocked)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How failures count."""
+        retry = self.settings.retry
+        return RetryPolicy(
+            attempts=retry.attempts,
+            backoff_seconds=retry.backoff_seconds,
+            backoff_ceiling_seconds=retry.backoff_ceiling_seconds,
+        )
+
+    def recover(self, now: float) -> None:
+        """At start: finish what a crash or power cut interrupted, so that every photo is in exactly one place."""
+        self.filing.undo_moves(now)
+        for photo in self.ledger.photos(place=Place.INBOX):
+            self._take_in_again(photo, now)
+        for job in self.ledger.jobs(state=JobState.RUNNING):
+            self.apply(job.id, lifecycle.Interrupted(now=now), now)
+        rendered = self.ledger.jobs(state=JobState.RENDERED)
+        for job in rendered:
+            outbox.sweep_temporaries(self.settings.outbox_folder, self.ledger.photo(job.photo_id))
+        for job_id in set(self.spool.job_ids()) - {job.id for job in rendered}:
+            self.spool.drop(job_id)
+        self.noticed_changes(now)
+        for part in self.filing.state.work.glob(".*.part"):
+            part.unlink()
+
+    def tick(self, now: float) -> None:
+        """Wake what waits, publish what is due, hand out what is queued."""
+        for waiting in self.ledger.due_waiting(now):
+            self.apply(waiting.id, lifecycle.Woken(now=now), now)
+        for rendered in self.ledger.due_rendered(now):
+            self._publish(rendered, now)
+        for photo_id, at in list(self._blocked.items()):
+            if at <= now:
+                self._file(photo_id, now)
+        for name in self.workers.end_silent():
+            log.error("worker.silent", worker=name, seconds=self.settings.retry.silence_seconds)
+        while self.workers.free() and (job := self.ledger.next_queued(now)) is not None:
+            self._start(job, now)
+
+    def noticed_changes(self, now: float) -> None:
+        """Another process changed the ledger: perform the cancels that it asks for, take back photos it retries."""
+        for job in self.ledger.cancel_requests():
+            self.apply(job.id, lifecycle.CancelRequested(now=now), now)
+        for photo in self.ledger.to_take_back():
+            self._take_back(photo.id, now)
+        for photo in self.ledger.to_file():
+            self._file(photo.id, now)
+
+    def painted(self, done: Painted, now: float) -> None:
+        """Given what a worker came back with, go on with the job; a result that nobody waits for is dropped."""
+        task = done.task
+        self.progress.pop(task.job_id, None)
+        job = self.ledger.job(task.job_id)
+        if job.state is not JobState.RUNNING or job.attempts != task.attempt:
+            log.info("result.dropped", job=job.id, attempt=task.attempt)
+            return
+        error: BaseException | None = done.error
+        if done.result is not None:
+            try:
+                self.spool.put(done.result)
+            except SelfieError as full:
+                error = full
+            else:
+                output = f"{self.ledger.photo(job.photo_id).folder}/{done.result.record.output.file}"
+                self.apply(job.id, lifecycle.Rendered(attempt=task.attempt, output=output, now=now), now)
+        if error is not None:
+            self._failed(job, error, now)
+
+    def put_back(self, now: float) -> None:
+        """At a stop: what is still being painted will be painted again after the next start."""
+        for job in self.ledger.jobs(state=JobState.RUNNING):
+            self.apply(job.id, lifecycle.Interrupted(now=now), now)
+
+    def apply(self, job_id: int, event: Event, now: float) -> Job:
+        """Apply an event to a job and perform what follows from it."""
+        job, commands = self.ledger.apply(job_id, event, policy=self.policy)
+        for command in commands:
+            self._perform(command, now)
+        return job
+
+    def _perform(self, command: Command, now: float) -> None:
+        match command:
+            case Publish(job_id):
+                self._publish(self.ledger.job(job_id), now)
+            case FilePhoto(photo_id):
+                self._file(photo_id, now)
+            case EndWorker(job_id):
+                self.workers.end_job(job_id)
+            case TakeBack(photo_id):
+                self._take_back(photo_id, now)
+
+    def _start(self, job: Job, now: float) -> None:
+        photo = self.ledger.photo(job.photo_id)
+        if not self.filing.is_unchanged(photo):
+            self._lose(photo, now)
+            return
+        started = self.apply(job.id, lifecycle.Started(now=now), now)
+        task = Task(
+            job_id=started.id,
+            attempt=started.attempts,
+            photo_path=photo.path,
+            photo_name=photo.name,
+            photo_sha256=photo.sha256,
+            plan=started.plan,
+            queued_at=started.queued_at,
+            limits=self.limits,
+            keep_gps=self.settings.keep_gps,
+        )
+        worker = self.workers.submit(task)
+        log.info("job.started", photo=photo.name, attempt=task.attempt, worker=worker, **job.log_fields())
+
+    def _failed(self, job: Job, error: BaseException, now: float) -> None:
+        known = error if isinstance(error, SelfieError) else None
+        cause = known.code if known else "engine_failed"
+        reason = str(known) if known else f"The worker failed: {type(error).__name__}: {error}"
+        if known is not None and known.environmental:
+            event: Event = lifecycle.Waits(
+                cause=cause, reason=reason, next_try_at=now + self.settings.retry.waiting_seconds, now=now
+            )
+        else:
+            retryable = known.retryable if known else True
+            event = lifecycle.RenderFailed(
+                attempt=job.attempts, cause=cause, reason=reason, retryable=retryable, now=now
+            )
+        after = self.apply(job.id, event, now)
+        details = str(error.__cause__) if error.__cause__ and cause == "engine_failed" else None
+        log.warning(
+            "job.not_painted", now=str(after.state), cause=cause, reason=reason, details=details, **job.log_fields()
+        )
+
+    def _publish(self, job: Job, now: float) -> None:
+        rendered = self.spool.get(job)
+        if rendered is None:
+            self.apply(job.id, lifecycle.SpoolLost(now=now), now)
+            return
+        photo = self.ledger.photo(job.photo_id)
+        try:
+            output = outbox.publish(self.settings.outbox_folder, photo, rendered)
+        except SelfieError as error:
+            again = now + self.settings.retry.waiting_seconds
+            delayed = lifecycle.PublishDelayed(cause=error.code, reason=str(error), next_try_at=again, now=now)
+            self.apply(job.id, delayed, now)
+            log.warning("picture.delayed", cause=error.code, reason=str(error), **job.log_fields())
+            return
+        self.changed = True
+        done, commands = self.ledger.apply(job.id, lifecycle.Published(now=now), policy=self.policy)
+        self.spool.drop(job.id)
+        seconds = round(now - done.started_at, 1) if done.started_at else None
+        log.info("picture.published", photo=photo.name, picture=output, seconds=seconds, **job.log_fields())
+        for command in commands:
+            self._perform(command, now)
+
+    def _file(self, photo_id: int, now: float) -> None:
+        """File a photo if all its jobs have ended; where the folder is full or gone, try again later."""
+        photo = self.ledger.photo(photo_id)
+        if photo.place not in {Place.STATE, Place.KEPT} or self.ledger.unfinished(photo_id):
+            return
+        self._blocked.pop(photo_id, None)
+        jobs = self.ledger.jobs(photo_id=photo_id)
+        try:
+            place = self.filing.file(photo, jobs, now)
+        except (SelfieError, OSError) as error:
+            self._blocked[photo_id] = now + self.settings.retry.waiting_seconds
+            log.warning("photo.not_filed", photo=photo.name, reason=str(error))
+            return
+        self.changed = True
+        log.info(  # the one line an operator looks for
+            "photo.filed",
+            photo=photo.name,
+            place=str(place),
+            pictures=sum(job.state is JobState.DONE for job in jobs),
+            failed=sum(job.state is JobState.FAILED for job in jobs),
+            seconds=round(now - photo.dropped_at, 1),
+        )
+
+    def _take_back(self, photo_id: int, now: float) -> None:
+        photo = self.ledger.photo(photo_id)
+        try:
+            there = self.filing.take_back(photo, now)
+        except (SelfieError, OSError) as error:
+            log.warning("photo.not_taken_back", photo=photo.name, reason=str(error))
+            return
+        if not there:
+            self._lose(photo, now)
+
+    def _take_in_again(self, photo: Photo, now: float) -> None:
+        """A crash came between admission and taking in: finish it if the file is still the same."""
+        taken = self.filing.work_path(photo).exists()
+        if taken or (photo.path.is_file() and catalogue.sha256_of(photo.path) == photo.sha256):
+            self.filing.take_in(photo, now)
+        else:
+            self._lose(photo, now)
+
+    def _lose(self, photo: Photo, now: float) -> None:
+        """The file is gone: somebody took it away. Its jobs are cancelled with that reason."""
+        self.ledger.set_place(photo.id, Place.LOST, sidecar=None, now=now)
+        log.warning("photo.lost", photo=photo.name, path=names.shown(photo.path))

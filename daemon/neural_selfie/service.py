@@ -1,0 +1,220 @@
+"""The shell: wires inbox, intake, ledger, workers and outbox together, and owns the loop, the clock and the signals.
+
+One thread decides everything. Observer, scans, inspector and workers put messages on one queue; the loop takes them in
+order and then does what is due. What each part may do is decided in the parts; what happens to a job, in `lifecycle`.
+"""
+
+import json
+import os
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from neural_selfie import files, layout, lock, snapshot, workers
+from neural_selfie.catalogue import open_catalogue
+from neural_selfie.config import Loaded
+from neural_selfie.errors import SelfieError
+from neural_selfie.filing import Filing
+from neural_selfie.gallery import GalleryIndex
+from neural_selfie.inbox import Inbox, ScanDone, Sighting
+from neural_selfie.intake import INSPECTOR, Intake
+from neural_selfie.ledger import Ledger, open_ledger
+from neural_selfie.model import JobState, Limits, Progress
+from neural_selfie.outbox import Spool
+from neural_selfie.painting import Painting
+from neural_selfie.seat import CallEnded, Reported
+from neural_selfie.snapshot import Snapshot
+
+_TICK_SECONDS = 0.5
+_SNAPSHOT_SECONDS = 0.5
+_GALLERY_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody wants the daemon to end."""
+
+    signal: str
+
+
+def run(loaded: Loaded, *, once: bool = False, watcher: Callable[[Snapshot], None] | None = None) -> int:
+    """Given the configuration, run the daemon until a signal, or with `once` until the inbox is drained.
+
+    Return the exit code: 0, or with `once` 1 if something could not be painted. Raise ConfigError,
+    PermissionDeniedError or LedgerBusyError when it cannot start. `watcher` is told how things stand about twice a second.
+    """
+    settings = loaded.settings
+    devices = workers.devices(settings)
+    catalogue = open_catalogue(loaded)
+    state = layout.prepare(settings)
+    with lock.held(state.lock), open_ledger(state.root) as ledger:
+        service = Service(loaded, catalogue.kept_in(state.styles), state, ledger, devices)
+        return service.run(once=once, watcher=watcher or (lambda _: None))
+
+
+class Service:
+    """One running daemon."""
+
+    def __init__(
+        self, loaded: Loaded, catalogue: Any, state: layout.StateFolder, ledger: Ledger, devices: tuple[str, ...]
+    ) -> None:
+        settings = loaded.settings
+        limits = Limits(**settings.limits.model_dump())
+        self._settings = settings
+        self._state = state
+        self._ledger = ledger
+        self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        post = self._messages.put
+        filing = Filing(settings, state, ledger)
+        self._workers = workers.Workers(devices, silence_seconds=settings.retry.silence_seconds, post=post)
+        self._intake = Intake(catalogue, ledger, filing, limits, post)
+        self._painting = Painting(settings, ledger, filing, Spool(state.rendered), self._workers, limits)
+        self._inbox = Inbox(
+            settings.inbox,
+            ignore=settings.watch.ignore,
+            rescan_seconds=settings.watch.rescan_seconds,
+            polling=settings.watch.polling,
+            post=post,
+        )
+        self._gallery = GalleryIndex(settings.outbox_folder)
+        self._gallery_at = self._snapshot_at = 0.0
+        self._data_version = ledger.data_version()
+        self._scanned = False
+        self._stop: Stop | None = None
+        self._started_at = time.time()
+
+    def run(self, *, once: bool, watcher: Callable[[Snapshot], None]) -> int:
+        """Run until stopped or drained; see the module's `run`."""
+        log.info("daemon.started", pid=os.getpid(), inbox=str(self._settings.inbox), workers=self._workers.names)
+        with self._signals():
+            try:
+                self._painting.recover(time.time())
+                self._inbox.start()
+                while not (self._stop or (once and self._drained())):
+                    self._turn(watcher)
+                self._inbox.stop()
+                self._finish(watcher)
+            finally:
+                self._inbox.stop()
+                self._intake.close()
+                self._workers.close()
+                self._painting.put_back(time.time())
+                self._update_gallery(time.time(), at_once=True)
+                files.remove_if_there(self._state.progress)
+        log.info("daemon.stopped", reason=self._stop.signal if self._stop else "drained")
+        return self._exit_code() if once else 0
+
+    def _turn(self, watcher: Callable[[Snapshot], None]) -> None:
+        now = time.time()
+        due = self._intake.next_due(now)
+        self._handle_all(timeout=min(_TICK_SECONDS, _TICK_SECONDS if due is None else max(due, 0.01)))
+        now = time.time()
+        self._intake.tick(now)
+        if (version := self._ledger.data_version()) != self._data_version:
+            self._data_version = version
+            self._painting.noticed_changes(now)
+        self._painting.tick(now)
+        self._update_gallery(now)
+        self._show(now, watcher)
+
+    def _handle_all(self, timeout: float) -> None:
+        try:
+            message = self._messages.get(timeout=timeout)
+            while True:
+                self._handle(message, time.time())
+                message = self._messages.get_nowait()
+        except queue.Empty:
+            return
+
+    def _handle(self, message: object, now: float) -> None:
+        match message:
+            case Sighting():
+                self._intake.sighted(message.path, now)
+            case ScanDone():
+                self._scanned = True
+            case CallEnded() if message.seat == INSPECTOR:
+                self._intake.inspected(message, now)
+            case CallEnded():
+                self._painting.painted(self._workers.ended(message), now)
+            case Reported(value=Progress() as progress):
+                self._painting.progress[progress.job_id] = progress
+            case Stop():
+                self._stop = message
+
+    def _drained(self) -> bool:
+        """With --once: whether the first scan is through and nothing is left that can go on by itself."""
+        busy = (JobState.QUEUED, JobState.RUNNING, JobState.RENDERED)
+        counts = self._ledger.counts()
+        return (
+            self._scanned
+            and self._messages.empty()
+            and self._intake.idle
+            and not any(counts.get(state, 0) for state in busy)
+            and not self._painting.unfiled
+        )
+
+    def _exit_code(self) -> int:
+        unpainted = [job for state in (JobState.FAILED, JobState.WAITING) for job in self._ledger.jobs(state=state)]
+        failed_now = [job for job in unpainted if (job.finished_at or self._started_at) >= self._started_at]
+        return 1 if failed_now or self._intake.refused or self._stop else 0
+
+    def _finish(self, watcher: Callable[[Snapshot], None]) -> None:
+        """At a stop: let running pictures finish within the grace time; the rest is put back."""
+        deadline = time.monotonic() + self._settings.retry.stop_seconds
+        while self._workers.running() and (left := deadline - time.monotonic()) > 0:
+            self._handle_all(timeout=min(_TICK_SECONDS, left))
+            self._show(time.time(), watcher)
+
+    def _update_gallery(self, now: float, *, at_once: bool = False) -> None:
+        if not self._painting.changed or (now - self._gallery_at < _GALLERY_SECONDS and not at_once):
+            return
+        self._gallery_at = now
+        try:
+            self._gallery.update(troubles=snapshot.troubles(self._settings.failed_folder))
+            self._painting.changed = False
+        except (SelfieError, OSError) as error:
+            log.warning("gallery.delayed", reason=str(error))
+
+    def _show(self, now: float, watcher: Callable[[Snapshot], None]) -> None:
+        if now - self._snapshot_at < _SNAPSHOT_SECONDS:
+            return
+        self._snapshot_at = now
+        current = snapshot.of(
+            self._ledger, self._painting.progress, asdict(self._inbox.health()), len(self._intake.settler), now
+        )
+        watcher(current)
+        temporary = self._state.progress.with_name(".progress.json.part")
+        try:  # no fsync: it only speaks of now
+            temporary.write_text(json.dumps(current.as_json()), encoding="utf-8")
+            temporary.replace(self._state.progress)
+        except OSError as error:
+            log.warning("progress.unwritten", reason=str(error))
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, _frame: object) -> None:
+            self._messages.put(Stop(signal.Signals(number).name))
+
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def dry_run(loaded: Loaded) -> list[tuple[Path, list[str]]]:
+    """Given the configuration, return what a run would paint now: each file of the inbox with its pictures or refusal.
+
+    Nothing is moved, written or painted. Raise ConfigError as `run` does.
+    """
+    raise NotImplementedError

@@ -1,0 +1,133 @@
+"""How things stand at one moment: what `status`, the progress bars and the gallery show. Light: it loads no torch."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neural_selfie.ledger import Ledger
+from neural_selfie.model import Job, JobState, Progress
+
+ERROR_SUFFIX = ".error.json"
+_TROUBLES_MAX = 50
+_FRACTION_FOR_ETA = 0.02  # before this share of the work is done, an estimate is worth nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A picture being painted. `eta_seconds` is None until there is something to go by."""
+
+    job: int
+    photo: str
+    preset: str
+    variant: Mapping[str, Any]
+    stage: str = "start"
+    scale: int = 0
+    iteration: int = 0
+    fraction: float = 0.0
+    seconds: float = 0.0
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A photo in failed/, with the reason as its dropper reads it, and when (ISO 8601, UTC)."""
+
+    photo: str
+    cause: str
+    reason: str
+    when: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The daemon at `at` (seconds since the epoch)."""
+
+    at: float
+    counts: Mapping[str, int]
+    arriving: int = 0  # files in the inbox that are not photos of the ledger yet
+    running: tuple[Running, ...] = ()
+    watch: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the snapshot as JSON knows it."""
+        return asdict(self)
+
+
+def of(
+    ledger: Ledger, progress: Mapping[int, Progress], watch: Mapping[str, Any], arriving: int, now: float
+) -> Snapshot:
+    """Given the parts of a running daemon, return how it stands."""
+    running = tuple(_running(ledger, job, progress.get(job.id), now) for job in ledger.jobs(state=JobState.RUNNING))
+    return Snapshot(at=now, counts=all_counts(ledger), arriving=arriving, running=running, watch=watch)
+
+
+def all_counts(ledger: Ledger) -> dict[str, int]:
+    """Return how many jobs are in each state, also 0."""
+    counts = ledger.counts()
+    return {str(state): counts.get(state, 0) for state in JobState}
+
+
+def _running(ledger: Ledger, job: Job, progress: Progress | None, now: float) -> Running:
+    seconds = now - (job.started_at or now)
+    eta = None
+    if progress is not None and progress.fraction >= _FRACTION_FOR_ETA:
+        eta = seconds / progress.fraction - seconds
+    return Running(
+        job=job.id,
+        photo=ledger.photo(job.photo_id).name,
+        preset=job.plan.preset,
+        variant=dict(job.plan.variant),
+        stage=progress.stage if progress else "start",
+        scale=progress.scale if progress else 0,
+        iteration=progress.iteration if progress else 0,
+        fraction=progress.fraction if progress else 0.0,
+        seconds=seconds,
+        eta_seconds=eta,
+    )
+
+
+def read_running(path: Path) -> tuple[Running, ...]:
+    """Given the progress file of the state folder, return what the daemon paints; () without a readable one."""
+    try:
+        return tuple(Running(**entry) for entry in json.loads(path.read_bytes())["running"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def read_watch(path: Path) -> dict[str, Any]:
+    """Given the progress file of the state folder, return how the inbox is watched; {} without a readable one."""
+    try:
+        return dict(json.loads(path.read_bytes())["watch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def troubles(failed: Path) -> tuple[Trouble, ...]:
+    """Given the folder failed/, return the newest explanations in it, newest first; unreadable ones are left out."""
+    found = []
+    for path in _newest(failed.glob(f"*{ERROR_SUFFIX}")):
+        try:
+            content = json.loads(path.read_bytes())
+            found.append(
+                Trouble(
+                    photo=str(content["photo"]),
+                    cause=str(content["cause"]),
+                    reason=str(content["reason"]),
+                    when=str(content["when"]),
+                )
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return tuple(sorted(found, key=lambda trouble: trouble.when, reverse=True))
+
+
+def _newest(paths: Iterable[Path]) -> list[Path]:
+    dated = []
+    for path in paths:
+        try:
+            dated.append((path.stat().st_mtime_ns, path))
+        except OSError:
+            continue
+    return [path for _, path in sorted(dated, key=lambda pair: pair[0], reverse=True)[:_TROUBLES_MAX]]

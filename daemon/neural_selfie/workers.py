@@ -1,0 +1,130 @@
+"""The workers: one seat for each device; one that is dead or silent too long is replaced, and nobody else is hurt."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neural_selfie import render
+from neural_selfie.config import DaskWorkers, GpuWorkers, Settings
+from neural_selfie.errors import ConfigError, WorkerDiedError, WorkerHungError
+from neural_selfie.model import Result, Task
+from neural_selfie.seat import CallEnded, Reported, Seat
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """A worker has ended with a task: `result`, or `error`."""
+
+    task: Task
+    result: Result | None = None
+    error: BaseException | None = None
+
+
+class Workers:
+    """All workers of this machine. `post` receives `CallEnded` and `Reported` values from other threads."""
+
+    def __init__(
+        self,
+        devices: Sequence[str],
+        *,
+        silence_seconds: float,
+        post: Callable[[CallEnded | Reported], None],
+        paint: Callable[[Task], Result] = render.paint,
+    ) -> None:
+        self._paint = paint
+        self._silence_seconds = silence_seconds
+        self._hung: set[str] = set()
+        self._seats = {
+            name: Seat(name, prepare=render.prepare, arguments=(name,), post=post) for name in dict.fromkeys(devices)
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The devices, such as "cpu" or "cuda:0"."""
+        return tuple(self._seats)
+
+    def owns(self, seat: str) -> bool:
+        """Whether a message comes from one of these workers."""
+        return seat in self._seats
+
+    def free(self) -> int:
+        """Return how many more tasks can be taken now."""
+        return sum(seat.free for seat in self._seats.values())
+
+    def running(self) -> dict[str, Task]:
+        """Return what each busy worker paints."""
+        return {name: seat.call for name, seat in self._seats.items() if not seat.free}
+
+    def submit(self, task: Task) -> str:
+        """Give a task to a free worker and return its name."""
+        seat = next(seat for seat in self._seats.values() if seat.free)
+        seat.submit(task, self._paint)
+        return seat.name
+
+    def ended(self, message: CallEnded) -> Painted:
+        """Given the end of a call, free its worker and return what came of the task."""
+        seat = self._seats[message.seat]
+        seat.release(message)
+        hung = message.seat in self._hung
+        self._hung.discard(message.seat)
+        if not message.died:
+            return Painted(message.call, message.value, message.error)
+        if hung:
+            return Painted(
+                message.call,
+                error=WorkerHungError(f"The worker made no progress for {self._silence_seconds:.0f} s and was ended."),
+            )
+        return Painted(
+            message.call,
+            error=WorkerDiedError("The worker process ended while it painted (killed, out of memory, or crashed)."),
+        )
+
+    def end_silent(self) -> list[str]:
+        """Kill every busy worker that has said nothing for too long; return their names."""
+        now = time.monotonic()
+        silent = [
+            name
+            for name, seat in self._seats.items()
+            if not seat.free and name not in self._hung and now - seat.heard_at > self._silence_seconds
+        ]
+        for name in silent:
+            self._hung.add(name)
+            self._seats[name].kill()
+        return silent
+
+    def end_job(self, job_id: int) -> None:
+        """Kill the worker that paints a job, if any; it is replaced when its end arrives."""
+        for seat in self._seats.values():
+            if not seat.free and seat.call.job_id == job_id:
+                seat.kill()
+
+    def close(self) -> None:
+        """End all workers and wait until they are gone."""
+        for seat in self._seats.values():
+            seat.close()
+
+
+def devices(settings: Settings) -> tuple[str, ...]:
+    """Given the settings, return a device name for each worker; raise ConfigError for what this version cannot do.
+
+    GPUs are counted without CUDA, because the daemon itself never loads torch: CUDA_VISIBLE_DEVICES, else the device
+    nodes of the driver.
+    """
+    wanted = settings.workers
+    if isinstance(wanted, DaskWorkers):
+        raise ConfigError("workers.dask: workers on other machines are not in this version; use auto, cpu or gpus.")
+    if isinstance(wanted, GpuWorkers):
+        return tuple(f"cuda:{number}" for number in wanted.gpus)
+    if wanted == "cpu" or not (gpus := visible_gpus()):
+        return ("cpu",)
+    return tuple(f"cuda:{number}" for number in gpus)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Return the names by which CUDA knows the GPUs that this process may use: numbers or UUIDs."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return tuple(part.strip() for part in chosen.split(",") if part.strip() and part.strip() != "-1")
+    return tuple(str(index) for index, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*"))))
