@@ -1,7 +1,7 @@
 """The configuration: a YAML file, overridden by the environment, validated into frozen `Settings`.
 
-The only reader of either. It looks at no folder and no style image: `layout.py` and `resolve.py` do that at start.
-Every default stands here once; `config.example.yaml` repeats them and a test proves that it does.
+The only reader of either. It looks at no folder and no style image: `layout.py` and `catalogue.py` do that at start.
+Every default stands here once; `config.example.yaml` is written from it (`example_config.py`).
 """
 
 import os
@@ -11,11 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from neural_selfie import config_errors, styles
-from neural_selfie.errors import ConfigError
-from neural_selfie.presets import AnyPreset, PatchPreset, Preset, Rule, StyleShare
+from neural_selfie.errors import ConfigError, PermissionDeniedError
+from neural_selfie.presets import AnyPreset, PatchPreset, Preset, PresetName, Rule, StyleShare
 
 DEFAULT_PATH = Path("/etc/neural-selfie/config.yaml")
 PATH_VARIABLE = "NEURAL_SELFIE_CONFIG"
@@ -28,13 +40,22 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _some_path(value: object) -> object:
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError("expected a path")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_some_path)]
+
+
 class Originals(Section):
     """What becomes of a photo when all its pictures are published."""
 
     action: Literal["move", "keep", "delete"] = Field(
         default="move", description="move it to `folder`, keep it in the inbox, or delete it"
     )
-    folder: Path | None = Field(default=None, description="null: the folder `originals` beside the inbox")
+    folder: Folder | None = Field(default=None, description="null: the folder `originals` beside the inbox")
 
 
 class GpuWorkers(Section):
@@ -140,33 +161,48 @@ def shipped_presets() -> dict[str, AnyPreset]:
 class Settings(Section):
     """The whole configuration. Folders left null lie beside the inbox."""
 
-    inbox: Path = Field(default=Path("/srv/neural-selfie/inbox"), description="drop photos here")
-    outbox: Path | None = Field(default=None, description="pictures, records and the gallery; null: beside the inbox")
+    inbox: Folder = Field(default=Path("/srv/neural-selfie/inbox"), description="drop photos here")
+    outbox: Folder | None = Field(default=None, description="pictures, records and the gallery; null: beside the inbox")
     originals: Originals = Originals()
-    failed: Path | None = Field(default=None, description="what could not be painted, and why; null: beside the inbox")
+    failed: Folder | None = Field(default=None, description="what could not be painted, and why; null: beside the inbox")
     workers: Workers = Field(default="auto", description="auto, cpu, {gpus: [0, 1]} or {dask: {scheduler: ...}}")
-    state: Path = Field(
+    state: Folder = Field(
         default=Path("/var/lib/neural-selfie"), description="ledger, work files and caches; on a local disk"
     )
     default_presets: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="when no folder, rule or sidecar speaks; null: the first preset"
     )
     rules: tuple[Rule, ...] = Field(default=(), description="first match wins")
-    presets: Mapping[str, Preset] = Field(default_factory=shipped_presets, min_length=1, description="named recipes")
+    presets: Mapping[PresetName, Preset] = Field(
+        default_factory=shipped_presets,
+        min_length=1,
+        description="named recipes; a style that ships needs none when a rule or default_presets names it",
+    )
     watch: Watch = Watch()
     limits: PhotoLimits = PhotoLimits()
     retry: Retry = Retry()
     keep_gps: bool = Field(default=False, description="carry the place where a photo was taken over to the picture")
     log: Log = Log()
 
+    @field_validator("presets")
+    @classmethod
+    def _shipped_ones_that_are_named(
+        cls, presets: Mapping[str, AnyPreset], info: ValidationInfo
+    ) -> Mapping[str, AnyPreset]:
+        named = {name for _, name in _presets_named(info.data.get("default_presets"), info.data.get("rules", ()))}
+        shipped = {name: preset for name, preset in shipped_presets().items() if name in named}
+        return {**presets, **{name: preset for name, preset in shipped.items() if name not in presets}}
+
     @model_validator(mode="after")
     def _names_of_presets_exist(self) -> "Settings":
-        wanted = [("default_presets", self.default_presets or ())]
-        wanted += [(f"rules[{index}].presets", rule.presets) for index, rule in enumerate(self.rules)]
-        for where, names in wanted:
-            for name in names:
-                if name not in self.presets:
-                    raise ValueError(f"{where}: there is no preset {name!r}; there are {', '.join(self.presets)}")
+        unknown = PydanticCustomError("preset", "expected one of {names}", {"names": ", ".join(self.presets)})
+        faults = [
+            InitErrorDetails(type=unknown, loc=loc, input=name)
+            for loc, name in _presets_named(self.default_presets, self.rules)
+            if name not in self.presets
+        ]
+        if faults:
+            raise ValidationError.from_exception_data("Settings", faults)
         return self
 
     @property
@@ -188,6 +224,20 @@ class Settings(Section):
     def originals_folder(self) -> Path:
         """The folder for photos that are done."""
         return self.originals.folder or self.inbox.parent / "originals"
+
+
+def _presets_named(
+    default_presets: Sequence[str] | None, rules: Sequence[Rule]
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """Return each name of a preset that stands outside `presets`, with its place."""
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("default_presets", index), name) for index, name in enumerate(default_presets or ())
+    ]
+    return named + [
+        (("rules", number, "presets", index), name)
+        for number, rule in enumerate(rules)
+        for index, name in enumerate(rule.presets)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +264,33 @@ def find(option: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def load(option: Path | None = None, environ: Mapping[str, str] = os.environ) -> Loaded:
-    """Given `--config` or None and the environment, return the settings; raise ConfigError listing every fault."""
+    """Given `--config` or None and the environment, return the settings; raise ConfigError listing every fault.
+
+    Raise PermissionDeniedError if the file may not be read.
+    """
     path = find(option, environ)
-    text = ""
-    if path is not None:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return Loaded(
-        parse(text, source=str(path or "defaults"), environ=environ, folder=path.parent if path else None), path
-    )
+    text = _text_of(path) if path else ""
+    folder = path.parent if path else Path.cwd()
+    return Loaded(parse(text, source=str(path or "defaults"), environ=environ, folder=folder), path)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8.") from None
+    except PermissionError as error:
+        raise PermissionDeniedError(f"{path}: this user (id {os.geteuid()}) may not read it.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
 
 
 def parse(text: str, *, source: str, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Given YAML text, return the settings; raise ConfigError with file, line, key, bad value and what would be right.
 
-    Relative folders are taken from `folder`, the folder of the file.
+    Relative folders are taken from `folder`, the folder of the file; `~` is the home of the user who runs this.
     """
     lines = config_errors.Lines.of(text, source)
     data = lines.data
@@ -246,9 +306,17 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
     """Return the settings with folders made absolute from the folder of the file."""
     originals = settings.originals
     if originals.folder:
-        originals = originals.model_copy(update={"folder": folder / originals.folder})
-    folders = {key: folder / path for key in ("inbox", "outbox", "failed", "state") if (path := getattr(settings, key))}
+        originals = originals.model_copy(update={"folder": _at(folder, originals.folder)})
+    keys = ("inbox", "outbox", "failed", "state")
+    folders = {key: _at(folder, path) for key in keys if (path := getattr(settings, key))}
     return settings.model_copy(update=folders | {"originals": originals})
+
+
+def _at(folder: Path, path: Path) -> Path:
+    try:
+        return folder / path.expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: there is no user with such a home; write the folder in full.") from None
 
 
 def _override(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
@@ -270,7 +338,7 @@ def _override(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[st
             key = _existing(part, at)
             path.append(key)
             if index < len(parts) - 1:
-                if at.get(key) is None:
+                if at.get(key) is None or path == ["workers"]:  # a word gives way to {gpus: ...}
                     at[key] = _default_section(path)
                 at = at[key]
             else:
@@ -285,9 +353,8 @@ def _existing(part: str, section: Mapping[str, Any]) -> str:
 
 def _default_section(path: Sequence[str]) -> dict[str, Any]:
     """Return what an override below a section that the file leaves out starts from: nothing, or the shipped presets."""
-    if list(path) == ["presets"]:
-        return {name: preset.model_dump(mode="json", exclude_unset=True) for name, preset in shipped_presets().items()}
-    return {}
+    presets = {name: preset.model_dump(mode="json", exclude_unset=True) for name, preset in shipped_presets().items()}
+    return presets if list(path) == ["presets"] else {}
 
 
 def as_yaml(settings: Settings) -> str:

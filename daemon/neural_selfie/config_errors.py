@@ -4,10 +4,11 @@ It knows YAML and pydantic's errors, and nothing of what the settings mean.
 """
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
@@ -15,8 +16,21 @@ from pydantic_core import ErrorDetails
 
 from neural_selfie.errors import ConfigError
 
-_ALIASES_MAX = 1000
+_ENTRIES_MAX = 20_000  # aliases written out: a text of ten lines can stand for more than any memory holds
+_DEPTH_MAX = 32
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: an escape can make one, and no file can hold it
+_TEXT_TAG, _MERGE_TAG = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_CONSTRUCTORS_RAISE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)  # `!!int ""`, `!!bool x`
 Path = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a date as text: nothing here is a date, but a folder may be called like one."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +44,11 @@ class Lines:
     @classmethod
     def of(cls, text: str, source: str) -> "Lines":
         """Given YAML text, return its data and lines; raise ConfigError if it is no mapping or names a key twice."""
-        try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            _refuse_bombs(text, source)
-            numbers = dict(_walk(node, (), source)) if node else {}
-            data = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f", line {mark.line + 1}" if mark else ""
-            raise ConfigError(f"{source}{where}: not valid YAML: {error.problem or error.context}.") from None
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise ConfigError(f"{source}: not valid YAML: {error}.") from None
+        data, numbers = _read(text, source)
         if data is None:
             data = {}
         if not isinstance(data, dict):
-            raise ConfigError(f"{source}: expected `key: value` lines, found {type(data).__name__}.")
+            raise ConfigError(f"{source}: expected `key: value` lines, found {_KINDS.get(type(data), 'one value')}.")
         return cls(source, data, numbers)
 
     def where(self, path: Path) -> str:
@@ -57,33 +61,98 @@ class Lines:
 
 def yaml_value(text: str, source: str) -> Any:
     """Given the text of one value, return it as YAML reads it; raise ConfigError if it is not valid."""
-    _refuse_bombs(text, source)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {text!r}.") from error
+        return _read(text, source)[0]
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {_shown(text)} is not valid YAML; put it in quotes if it is text.") from error
 
 
-def _refuse_bombs(text: str, source: str) -> None:
-    """Raise ConfigError for a text that refers to itself so often that loading it would fill the memory."""
-    if text.count("*") > _ALIASES_MAX:
-        raise ConfigError(f"{source}: more than {_ALIASES_MAX} YAML aliases: refused.")
+_KINDS: dict[type, str] = {list: "a list", str: "a text"}
+
+
+def _read(text: str, source: str) -> tuple[Any, dict[Path, int]]:
+    """Given YAML text, return its data and the line of each key; raise ConfigError for what no configuration needs.
+
+    Lines, size and depth are taken from the nodes before anything is built from them: a bomb never goes off.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            numbers = _lines_of(node, source) if node else {}
+            return (loader.construct_document(node) if node else None), numbers
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{source}{where}: not valid YAML: {error.problem or error.context}.") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        character = f"U+{ord(error.character):04X}"
+        raise ConfigError(f"{source}, line {line}: not valid YAML: the character {character} is not allowed.") from None
+    except RecursionError:
+        raise _too_deep(source) from None
+    except _CONSTRUCTORS_RAISE as error:
+        raise ConfigError(f"{source}: not valid YAML: {error}.") from None
+
+
+def _lines_of(root: yaml.Node, source: str) -> dict[Path, int]:
+    numbers: dict[Path, int] = {}
+    for path, line in _walk(root, (), source):
+        numbers[path] = line
+        if len(numbers) > _ENTRIES_MAX:
+            raise ConfigError(f"{source}: more than {_ENTRIES_MAX} keys and values, aliases written out: refused.")
+    return numbers
 
 
 def _walk(node: yaml.Node, path: Path, source: str) -> Iterator[tuple[Path, int]]:
+    if len(path) > _DEPTH_MAX:
+        raise _too_deep(source)
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if key.value in seen:
-                raise ConfigError(f"{source}, line {line}: {key.value!r} stands here and on line {seen[key.value]}.")
-            seen[str(key.value)] = line
-            yield (*path, key.value), line
-            yield from _walk(value, (*path, key.value), source)
+            name = _key(key, f"{source}, line {line}")
+            if name in seen:
+                raise ConfigError(f"{source}, line {line}: {name!r} stands here and on line {seen[name]}: keep one.")
+            seen[name] = line
+            yield (*path, name), line
+            yield from _walk(value, (*path, name), source)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield (*path, index), value.start_mark.line + 1
             yield from _walk(value, (*path, index), source)
+    elif _SURROGATE.search(node.value):
+        raise ConfigError(f"{source}, line {node.start_mark.line + 1}: {_shown(node.value)} is no whole text.")
+
+
+def _key(node: yaml.Node, where: str) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError(f"{where}: a list or section cannot be a key.")
+    name = str(node.value)
+    if node.tag not in {_TEXT_TAG, _MERGE_TAG} or _SURROGATE.search(name):
+        raise ConfigError(f"{where}: the key {name!r} is no text to YAML: put it in quotes.")
+    return name
+
+
+def _too_deep(source: str) -> ConfigError:
+    return ConfigError(f"{source}: not valid YAML: nested too deeply, or part of itself.")
+
+
+UNKNOWN_KEY = "unknown_key"  # as pydantic's extra_forbidden, with the known keys in its context
+_SECTION, _LIST = "expected `key: value` lines below it", "expected a list, such as [one, two]"
+_EXPECTED = {
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), _SECTION),
+    **dict.fromkeys(("tuple_type", "list_type"), _LIST),
+    **dict.fromkeys(("too_short", "string_too_short"), "expected at least one"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "expected a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
+    "string_type": "expected text; put it in quotes",
+    "string_pattern_mismatch": "it has another form",
+    "path_type": "expected a path",
+}
 
 
 def explained(
@@ -103,15 +172,16 @@ def explained(
 
 
 def _fault(detail: ErrorDetails, place: "_Place") -> str:
-    path, known = place.path, place.known
+    path = place.path
     key = _dotted(path)
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in {"extra_forbidden", UNKNOWN_KEY}:
+        known = detail.get("ctx", {}).get("known", place.known)
         near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
         return f"{key}: unknown key; {hint}"
     if detail["type"] == "missing":
         return f"{key}: is missing."
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
     message = (message[:1].lower() + message[1:]).replace("input should be", "expected")
     shown = _shown(detail["input"])
     if detail["type"] == "union_tag_invalid":
@@ -121,7 +191,7 @@ def _fault(detail: ErrorDetails, place: "_Place") -> str:
         return f"{message}."
     if isinstance(detail["input"], Mapping) and detail["type"] == "value_error":
         return f"{key}: {message.splitlines()[0]}."
-    meaning = f" ({place.description})" if place.description else ""
+    meaning = f" ({place.description})" if place.description and place.description not in message else ""
     return f"{key}: {shown} is not right: {message}{meaning}."
 
 
@@ -154,7 +224,7 @@ def _without_tags(loc: Path, model: type[BaseModel]) -> _Place:
     description = None
     for part in loc:
         at, tagged = _choose(at, part)
-        if tagged:
+        if tagged or part == "[key]":  # so pydantic marks a fault of the key itself
             continue
         path.append(part)
         if isinstance(at, type) and issubclass(at, BaseModel):

@@ -49,9 +49,10 @@ class Filing:
         target = self.work_path(photo)
         files.move_exact(photo.path, target)
         sidecar = photo.sidecar
-        if sidecar is not None and sidecar.exists():
-            files.move_exact(sidecar, target.with_name(f"{target.name}.yaml"))
-            sidecar = target.with_name(f"{target.name}.yaml")
+        beside = target.with_name(f"{target.name}.yaml")
+        if sidecar is not None and (sidecar.exists() or beside.exists()):
+            files.move_exact(sidecar, beside)
+            sidecar = beside
         self.ledger.set_place(photo.id, Place.STATE, path=target, sidecar=sidecar, now=now)
 
     def is_unchanged(self, photo: Photo) -> bool:

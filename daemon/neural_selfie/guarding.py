@@ -56,7 +56,6 @@ class Guard:
         self._drop()
         self._next_probe_at = time.monotonic() + _PROBE_SECONDS
         self.file_system = file_system_type(self._inbox)
-        self.trouble = None
         if self._polling == "always":
             self._poll("The configuration says so.")
         elif self._polling == "auto" and may_miss_events(self._inbox):
@@ -98,10 +97,10 @@ class Guard:
             self.trouble = f"The inbox {shown(self._inbox)} is gone. Make or mount it again; the daemon then goes on."
             return False
         except OSError as error:
-            self.trouble = f"The inbox cannot be watched: {error.strerror}. {_LIMIT_MEND}"
-            self._poll(f"The kernel does not watch it: {error.strerror}.")
+            trouble = f"The inbox cannot be watched: {error.strerror}. {_LIMIT_MEND}"
+            self._poll(f"The kernel does not watch it: {error.strerror}.", trouble)
             return True
-        self.mode, self.why = "events", None
+        self.mode, self.why, self.trouble = "events", None, None
         if self._stopping.is_set():
             self._drop()
         elif self._polling == "auto" and watch.hears() is False:
@@ -109,8 +108,8 @@ class Guard:
             self._poll(f"No events arrive from {self.file_system}.")
         return True
 
-    def _poll(self, why: str) -> None:
-        self.mode, self.why = "polling", why
+    def _poll(self, why: str, trouble: str | None = None) -> None:
+        self.mode, self.why, self.trouble = "polling", why, trouble
 
     def _drop(self) -> None:
         watch, self._watch = self._watch, None

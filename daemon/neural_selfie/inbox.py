@@ -212,6 +212,6 @@ class Inbox:
             self.request_scan()
 
     def _warned(self, message: str) -> None:
-        if "overflow" in message.lower() and not self._scan_wanted.is_set():
-            self._overflows += 1  # one overflow, two warnings
+        if "events were lost" in message:  # the other warning of the same overflow speaks of watches
+            self._overflows += 1
         self.request_scan()

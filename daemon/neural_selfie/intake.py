@@ -126,8 +126,8 @@ class Intake:
                 self._not_whole(path, message.error, now)
             else:
                 self._admit(path, message.value, now)
-        except SelfieError as error:  # a folder is full or gone, a permission is missing: the file stays where it is
-            log.warning("photo.delayed", photo=names.shown(path.name), cause=error.code, reason=str(error))
+        except (SelfieError, OSError) as error:  # a folder is full or gone, a permission is missing: the file stays
+            log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
             self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
 
     def close(self) -> None:

@@ -1,12 +1,19 @@
-"""One daemon for each state folder: a lock that the kernel gives back when its holder dies."""
+"""One daemon for each state folder: a lock that the kernel gives back when its holder dies.
+
+An open-file-description lock (fcntl(2)): no child inherits it, and asking who holds it never takes it, so a `status`
+at the wrong moment keeps no daemon from starting.
+"""
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from neural_selfie.errors import LedgerBusyError
+
+_FLOCK = "hhlli"  # struct flock on Linux: type, whence, start, length (0: to the end), pid (0 for such locks)
 
 
 @contextmanager
@@ -15,11 +22,11 @@ def held(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
         except BlockingIOError:
             raise LedgerBusyError(
-                f"A daemon (process {_written(descriptor)}) already works on {path.parent}. Stop it first, or give this "
-                "one another state folder and inbox."
+                f"A daemon (process {_written(descriptor)}) already works on {path.parent}. Stop it first, or give "
+                "this one another state folder and inbox."
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -35,12 +42,11 @@ def holder(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(_written(descriptor) or 0)
+        asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+        answer = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
+        return None if answer[0] == fcntl.F_UNLCK else int(_written(descriptor) or 0)
     finally:
         os.close(descriptor)
-    return None
 
 
 def _written(descriptor: int) -> str:

@@ -114,11 +114,11 @@ def is_ignored(relative: PurePath, extra_globs: Sequence[str] = ()) -> str | Non
     A glob without a slash is compared with every component, one with a slash with the path from its beginning
     (`drafts/**`), both without regard to case. `!*.tmp` among `extra_globs` takes that one off the built-in list.
     """
-    rules = _rules(tuple(extra_globs))
+    extra = tuple(extra_globs)
     for component in relative.parts:
-        if match := rules.components.fullmatch(component):
-            return rules.globs[(match.lastindex or 1) - 1]
-    for pattern, regex in rules.paths:
+        if (pattern := _component_glob(component, extra)) is not None:
+            return pattern
+    for pattern, regex in _rules(extra).paths:
         if any(regex.fullmatch(path.as_posix()) for path in (relative, *relative.parents[:-1])):
             return pattern
     return None
@@ -143,6 +143,13 @@ def _rules(extra_globs: tuple[str, ...]) -> _Rules:
         for regex in glob.translate(pattern.strip("/"), flags=glob.GLOBSTAR | glob.DOTGLOB | glob.IGNORECASE)[0]
     ]
     return _Rules(re.compile(components, re.IGNORECASE), globs, paths)
+
+
+@lru_cache(maxsize=4096)  # the same folders come again with every file in them
+def _component_glob(component: str, extra_globs: tuple[str, ...]) -> str | None:
+    rules = _rules(extra_globs)
+    match = rules.components.fullmatch(component)
+    return rules.globs[(match.lastindex or 1) - 1] if match else None
 
 
 def _visible(character: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 
 from neural_selfie import catalogue, lifecycle, names, outbox
 from neural_selfie.config import Settings
-from neural_selfie.errors import SelfieError
+from neural_selfie.errors import SelfieError, StorageUnavailableError
 from neural_selfie.filing import Filing
 from neural_selfie.ledger import Ledger
 from neural_selfie.lifecycle import Command, EndWorker, Event, FilePhoto, Publish, RetryPolicy, TakeBack
@@ -103,6 +103,8 @@ class Painting:
                 self.spool.put(done.result)
             except SelfieError as full:
                 error = full
+            except OSError as fault:
+                error = StorageUnavailableError(f"The painted picture cannot be kept in the state folder: {fault}.")
             else:
                 output = f"{self.ledger.photo(job.photo_id).folder}/{done.result.record.output.file}"
                 self.apply(job.id, lifecycle.Rendered(attempt=task.attempt, output=output, now=now), now)
@@ -179,11 +181,12 @@ class Painting:
         photo = self.ledger.photo(job.photo_id)
         try:
             output = outbox.publish(self.settings.outbox_folder, photo, rendered)
-        except SelfieError as error:
+        except (SelfieError, OSError) as error:
+            cause = error.code if isinstance(error, SelfieError) else StorageUnavailableError.code
             again = now + self.settings.retry.waiting_seconds
-            delayed = lifecycle.PublishDelayed(cause=error.code, reason=str(error), next_try_at=again, now=now)
+            delayed = lifecycle.PublishDelayed(cause=cause, reason=str(error), next_try_at=again, now=now)
             self.apply(job.id, delayed, now)
-            log.warning("picture.delayed", cause=error.code, reason=str(error), **job.log_fields())
+            log.warning("picture.delayed", cause=cause, reason=str(error), **job.log_fields())
             return
         self.changed = True
         done, commands = self.ledger.apply(job.id, lifecycle.Published(now=now), policy=self.policy)

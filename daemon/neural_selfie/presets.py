@@ -1,20 +1,26 @@
 """Presets: named recipes with their styles, the sweeps they expand to, and which of them a photo asks for.
 
-Pure: no file is read here. `styles.py`-files are looked up by `resolve.py`; this room only knows their names.
+Pure: no file is read here. Style images are found by `catalogue.py`; this room only knows their names.
 """
 
 import itertools
+import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from wcmatch import glob
 
+from neural_selfie.config_errors import UNKNOWN_KEY
 from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, type_of
 from neural_selfie.errors import SidecarError
 from neural_selfie.model import Plan, StyleUse
 
+VARIANTS_MAX = 1000  # of one preset; above that, somebody has mistyped
+FOR_THE_CONFIGURATION = ("engine", "style", "sweep", "weights")  # whoever drops photos must not choose files to read
 _GLOB = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTMATCH | glob.FORCEUNIX
 
 
@@ -24,7 +30,7 @@ class StyleShare(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image: str = Field(description="file, relative to the config file; else one of the styles that ship")
-    weight: float = Field(default=1.0, gt=0, description="share in the mix")
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="share in the mix")
 
 
 def _as_shares(value: object) -> object:
@@ -40,21 +46,49 @@ class _PresetFields(BaseModel):
     format: Literal["jpg", "png", "webp"] = Field(default="jpg", description="file format of the picture")
     quality: int = Field(default=95, ge=50, le=100, description="quality of jpg and webp")
     seed: int = Field(default=0, ge=0, lt=2**63, description="the same seed makes the same picture")
-    sweep: Mapping[str, tuple[Any, ...]] = Field(
+    sweep: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
         default_factory=dict, description="number: [values]; every combination becomes a variant"
     )
     weights: str | None = Field(default=None, description="file with VGG-19 weights, for the gatys engine")
 
     @model_validator(mode="after")
     def _every_variant_is_a_recipe(self) -> "_PresetFields":
-        for key, values in self.sweep.items():
-            if key == "engine" or key not in type_of[getattr(self, "engine", "patch")].model_fields:
-                raise ValueError(f"sweep: {key!r} is no number of this engine")
-            if not values:
-                raise ValueError(f"sweep: {key!r} has no values")
+        kind = type_of[getattr(self, "engine", "patch")]
+        faults = [fault for key, values in self.sweep.items() for fault in _faults_of_number(kind, key, values)]
+        count = math.prod(len(values) for values in self.sweep.values())
+        if count > VARIANTS_MAX:
+            error = PydanticCustomError(
+                "variants", "expected at most {most} variants, these are {count}", {"most": VARIANTS_MAX, "count": count}
+            )
+            faults.append(InitErrorDetails(type=error, loc=("sweep",), input={**self.sweep}))
+        if faults:
+            raise ValidationError.from_exception_data("sweep", faults)
         for variant in variants(self.sweep):
             recipe_of(self, variant)
         return self
+
+
+def _faults_of_number(kind: type[Recipe], key: str, values: Sequence[Any]) -> list[InitErrorDetails]:
+    """Given a recipe's type and one number of a sweep with its values, return what is wrong with them."""
+    numbers = [name for name in kind.model_fields if name != "engine"]
+    if key not in numbers:
+        unknown = PydanticCustomError(UNKNOWN_KEY, "no number of this engine", {"known": numbers})
+        return [InitErrorDetails(type=unknown, loc=("sweep", key), input=values)]
+    faults = []
+    seen: list[Any] = []
+    for index, value in enumerate(values):
+        loc = ("sweep", key, index)
+        try:
+            number = getattr(kind.model_validate({key: value}), key)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)[0]
+            faults.append(InitErrorDetails(type=wrong["type"], loc=loc, input=value, ctx=wrong.get("ctx", {})))
+            continue
+        if number in seen:
+            twice = PydanticCustomError("twice", "expected each value once")
+            faults.append(InitErrorDetails(type=twice, loc=loc, input=value))
+        seen.append(number)
+    return faults
 
 
 class PatchPreset(_PresetFields, PatchRecipe):
@@ -84,6 +118,15 @@ Preset = Annotated[
 AnyPreset = PatchPreset | GatysPreset | FeedforwardPreset
 
 
+def _fit_for_a_folder(name: str) -> str:
+    if not name.strip() or name in {".", ".."} or "/" in name or not name.isprintable():
+        raise ValueError("expected a name that a folder can have")
+    return name
+
+
+PresetName = Annotated[str, AfterValidator(_fit_for_a_folder)]
+
+
 class Rule(BaseModel):
     """Which presets the photos at a place in the inbox get."""
 
@@ -98,7 +141,9 @@ class Sidecar(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    presets: tuple[str, ...] | None = Field(default=None, description="names of presets; default: as without sidecar")
+    presets: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, description="names of presets; null: as without sidecar"
+    )
     overrides: Mapping[str, Any] = Field(default_factory=dict, description="numbers that replace those of the presets")
 
 
@@ -128,10 +173,16 @@ def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...]) -> list[Pl
 
 
 def overridden(preset: AnyPreset, overrides: Mapping[str, Any]) -> AnyPreset:
-    """Given a preset and the numbers of a sidecar, return the preset with them; raise ValidationError for bad ones.
+    """Given a preset and numbers for one photo, return the preset with them; raise ValidationError for bad ones.
 
-    A swept number that is overridden is no longer swept.
+    A swept number that is overridden is no longer swept. Raise SidecarError for what only the configuration may say.
     """
+    for key in FOR_THE_CONFIGURATION:
+        if key in overrides:
+            raise SidecarError(
+                f"{key!r} cannot be set for one photo: engine, style, weights and sweep are up to the configuration. "
+                "Ask for another preset instead."
+            )
     fields = preset.model_dump(mode="python")
     fields["sweep"] = {key: values for key, values in preset.sweep.items() if key not in overrides}
     return type(preset).model_validate(fields | dict(overrides))
@@ -148,7 +199,8 @@ def matching(
     """Given a path relative to the inbox, return the names of the presets that the photo asks for.
 
     The nearest wish wins: the photo's sidecar, then a folder named like a preset (the innermost), then the first rule
-    whose glob matches, then the default presets. Raise SidecarError when a sidecar names a preset that is not there.
+    whose glob matches, then the default presets. Folders and globs do not mind capitals, nor in which form a system
+    writes accents. Raise SidecarError when a sidecar names a preset that is not there.
     """
     if sidecar is not None and sidecar.presets is not None:
         for name in sidecar.presets:
@@ -157,10 +209,19 @@ def matching(
                     f"the sidecar asks for the preset {name!r}, which does not exist. There are: {', '.join(presets)}."
                 )
         return tuple(dict.fromkeys(sidecar.presets))
+    alike = {_folded(name): name for name in reversed(presets)}
     for folder in reversed(dropped.parts[:-1]):
-        if folder in presets:
-            return (folder,)
+        if folder in presets or _folded(folder) in alike:
+            return (folder if folder in presets else alike[_folded(folder)],)
     for rule in rules:
-        if glob.globmatch(dropped.as_posix(), rule.match, flags=_GLOB):
+        if glob.globmatch(_composed(dropped.as_posix()), _composed(rule.match), flags=_GLOB):
             return tuple(dict.fromkeys(rule.presets))
     return tuple(dict.fromkeys(default_presets))
+
+
+def _folded(name: str) -> str:
+    return _composed(name).casefold()
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)  # macOS writes ü as u and two dots

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from neural_selfie import files, layout, lock, snapshot, workers
-from neural_selfie.catalogue import open_catalogue
+from neural_selfie.catalogue import Catalogue, open_catalogue
 from neural_selfie.config import Loaded
 from neural_selfie.errors import SelfieError
 from neural_selfie.filing import Filing
@@ -46,18 +46,25 @@ class Stop:
     signal: str
 
 
-def run(loaded: Loaded, *, once: bool = False, watcher: Callable[[Snapshot], None] | None = None) -> int:
+def run(
+    loaded: Loaded,
+    *,
+    once: bool = False,
+    watcher: Callable[[Snapshot], None] | None = None,
+    painter: workers.Painter | None = None,
+) -> int:
     """Given the configuration, run the daemon until a signal, or with `once` until the inbox is drained.
 
     Return the exit code: 0, or with `once` 1 if something could not be painted. Raise ConfigError,
-    PermissionDeniedError or LedgerBusyError when it cannot start. `watcher` is told how things stand about twice a second.
+    PermissionDeniedError or LedgerBusyError when it cannot start. `watcher` is told how things stand about twice a
+    second; `painter` is what workers run, by default the engines.
     """
     settings = loaded.settings
     devices = workers.devices(settings)
     catalogue = open_catalogue(loaded)
     state = layout.prepare(settings)
     with lock.held(state.lock), open_ledger(state.root) as ledger:
-        service = Service(loaded, catalogue.kept_in(state.styles), state, ledger, devices)
+        service = Service(loaded, catalogue.kept_in(state.styles), state, ledger, devices, painter or workers.Painter())
         return service.run(once=once, watcher=watcher or (lambda _: None))
 
 
@@ -65,7 +72,13 @@ class Service:
     """One running daemon."""
 
     def __init__(
-        self, loaded: Loaded, catalogue: Any, state: layout.StateFolder, ledger: Ledger, devices: tuple[str, ...]
+        self,
+        loaded: Loaded,
+        catalogue: Catalogue,
+        state: layout.StateFolder,
+        ledger: Ledger,
+        devices: tuple[str, ...],
+        painter: workers.Painter,
     ) -> None:
         settings = loaded.settings
         limits = Limits(**settings.limits.model_dump())
@@ -75,7 +88,7 @@ class Service:
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         post = self._messages.put
         filing = Filing(settings, state, ledger)
-        self._workers = workers.Workers(devices, silence_seconds=settings.retry.silence_seconds, post=post)
+        self._workers = workers.Workers(devices, silence_seconds=settings.retry.silence_seconds, post=post, painter=painter)
         self._intake = Intake(catalogue, ledger, filing, limits, post)
         self._painting = Painting(settings, ledger, filing, Spool(state.rendered), self._workers, limits)
         self._inbox = Inbox(
@@ -211,10 +224,3 @@ class Service:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-
-def dry_run(loaded: Loaded) -> list[tuple[Path, list[str]]]:
-    """Given the configuration, return what a run would paint now: each file of the inbox with its pictures or refusal.
-
-    Nothing is moved, written or painted. Raise ConfigError as `run` does.
-    """
-    raise NotImplementedError

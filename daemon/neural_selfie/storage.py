@@ -55,8 +55,8 @@ def storage_errors(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.EACCES, errno.EPERM}:
             raise PermissionDeniedError(
-                f"{_capital(what)}: the system does not permit it. Let the user with id {os.geteuid()} read, write and enter "
-                "that folder (chown, chmod or an ACL), and look for immutable files.",
+                f"{_capital(what)}: the system does not permit it. Let the user with id {os.geteuid()} read, write and "
+                "enter that folder (chown, chmod or an ACL), and look for immutable files.",
             ) from error
         if error.errno in _TROUBLE:
             cause, mend = _TROUBLE[error.errno]
@@ -100,7 +100,7 @@ def is_network(path: Path) -> bool:
 def may_miss_events(path: Path) -> bool:
     """Given a folder, return whether files may appear in it without the kernel telling: network and FUSE mounts."""
     kind = file_system_type(path)
-    return kind in _NETWORK or kind.startswith("fuse.")
+    return kind in _NETWORK or kind.partition(".")[0] == "fuse"  # bindfs gives no subtype; fuseblk is a local disk
 
 
 def file_system_type(path: Path) -> str:
@@ -122,7 +122,7 @@ def mounted_type(path: bytes, mountinfo: bytes) -> str:
     The longest mount point wins, of equal ones the last, which hides the others (proc(5)).
     """
     found, kind = b"", b"unknown"
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split(b"\n"):  # a name may hold the other characters that end lines
         mount, _, file_system = line.partition(b" - ")
         fields = mount.split(b" ")
         if len(fields) <= 4:  # noqa: PLR2004 - the fifth field is the mount point

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from neural_selfie import render
 from neural_selfie.config import DaskWorkers, GpuWorkers, Settings
-from neural_selfie.errors import ConfigError, WorkerDiedError, WorkerHungError
+from neural_selfie.errors import ConfigError, EngineFailedError, WorkerDiedError, WorkerHungError
 from neural_selfie.model import Result, Task
 from neural_selfie.seat import CallEnded, Reported, Seat
+
+
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """What a worker's process runs: `prepare(device)` once, then `paint(task)` for each task. Both picklable."""
+
+    prepare: Callable[[str], None] = render.prepare
+    paint: Callable[[Task], Result] = render.paint
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +39,13 @@ class Workers:
         *,
         silence_seconds: float,
         post: Callable[[CallEnded | Reported], None],
-        paint: Callable[[Task], Result] = render.paint,
+        painter: Painter,
     ) -> None:
-        self._paint = paint
+        self._paint = painter.paint
         self._silence_seconds = silence_seconds
         self._hung: set[str] = set()
         self._seats = {
-            name: Seat(name, prepare=render.prepare, arguments=(name,), post=post) for name in dict.fromkeys(devices)
+            name: Seat(name, prepare=painter.prepare, arguments=(name,), post=post) for name in dict.fromkeys(devices)
         }
 
     @property
@@ -69,6 +77,9 @@ class Workers:
         seat.release(message)
         hung = message.seat in self._hung
         self._hung.discard(message.seat)
+        if message.error is None and not isinstance(message.value, Result):
+            kind = type(message.value).__name__
+            return Painted(message.call, error=EngineFailedError(f"The engine returned {kind}, which is no result."))
         if not message.died:
             return Painted(message.call, message.value, message.error)
         if hung:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
+
+from pydantic import ValidationError
 
 from neural_selfie.record import Record
 
 ASSETS = "gallery"  # cannot be the folder of a photo: those end in -<hash6>
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+PICTURE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp"})
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -37,13 +38,15 @@ class Entry:
     preview: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """A photo that was not painted, or not yet: why, in a sentence for the person who dropped it; `when` in ISO 8601."""
+class Trouble(Protocol):
+    """A photo that was not painted, or not yet: why, in a sentence for whoever dropped it, and when (ISO 8601)."""
 
-    photo: str
-    sentence: str
-    when: str
+    @property
+    def photo(self) -> str: ...  # noqa: D102 - the class says it
+    @property
+    def reason(self) -> str: ...  # noqa: D102 - the class says it
+    @property
+    def when(self) -> str: ...  # noqa: D102 - the class says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +81,25 @@ def entry_of(data: bytes, *, folder: str, name: str) -> Entry:
 
     Raise ValueError if the bytes are no record, or one of a picture that does not lie beside it under its name.
     """
-    record = Record.model_validate_json(data)
-    picture = PurePosixPath(record.output.file)
-    # The page links to what the record names, so a foreign record must not point out of its folder.
-    if record.output.file != picture.name or picture.stem != PurePosixPath(name).stem:
+    try:
+        record = Record.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"it is not the record of a painting: {where} {first['msg']}") from error
+    picture = record.output.file
+    stem, _, suffix = picture.rpartition(".")
+    # The page links to what the record names: only a picture beside it, called like it, cannot lead out of the folder.
+    if name != f"{stem}.json":
         raise ValueError("it belongs to a picture of another name")
-    if picture.suffix.lower() not in PICTURE_SUFFIXES:
+    if suffix.lower() not in PICTURE_SUFFIXES:
         raise ValueError("it names something that is not a picture")
     return Entry(
         photo=record.photo.name,
         photo_width=record.photo.width,
         photo_height=record.photo.height,
         folder=folder,
-        picture=picture.name,
+        picture=picture,
         record=name,
         preset=record.preset,
         variant=record.variant,

@@ -1,0 +1,72 @@
+"""How far the painting is: steps for the caller, and the share of the predicted work that is done.
+
+It predicts work, not time: seconds are the caller's to extrapolate.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+_REPORT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One look at a running painting. `fraction` is the share of the predicted work, 0..1; `seconds` since the start.
+
+    `content` is the mean squared difference to the recoloured photo, times content weight and map; `style` the mean
+    squared difference to the chosen style patches, or while refining the squared sliced Wasserstein distance; `tv`
+    the mean absolute difference of neighbouring pixels; `total` = style + content. Colours are 0..1.
+    """
+
+    scale: int
+    iteration: int
+    content: float
+    style: float
+    tv: float
+    total: float
+    seconds: float
+    fraction: float
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts work against a prediction and tells `on_step`, at least every half second while work comes in."""
+
+    predicted: float
+    on_step: Callable[[Step], None] | None = None
+    started: float = field(default_factory=time.monotonic)
+    steps: list[Step] = field(default_factory=list)
+    latest: Step = Step(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    done: float = 0.0
+
+    def work(self, amount: float) -> None:
+        """Given the work done since the last call, report it if the last report is old enough."""
+        self.done += amount
+        if time.monotonic() - self.started - self.latest.seconds >= _REPORT_SECONDS:
+            self._tell(self.latest)
+
+    def counter(self, amount: float) -> Callable[[int], None]:
+        """Given the work of one item, return a function that counts items."""
+        return lambda items: self.work(items * amount)
+
+    def step(self, scale: int, iteration: int, picture: Tensor, guide: Tensor, weight: Tensor, *, style: float) -> None:
+        """Given the picture after an iteration, the photo it follows and its weights, keep and report a step."""
+        content = float(((picture - guide).square().mean(0) * weight[0]).mean())
+        down, right = picture[:, 1:] - picture[:, :-1], picture[:, :, 1:] - picture[:, :, :-1]
+        tv = float(down.abs().mean() + right.abs().mean())
+        self._tell(Step(scale, iteration, content, style, tv, style + content, 0.0, 0.0))
+        self.steps.append(self.latest)
+
+    def finished(self) -> tuple[Step, ...]:
+        """Return the trace; its last step, reported once more, has fraction 1."""
+        self._tell(self.latest, fraction=1.0)
+        return (*self.steps[:-1], self.latest)
+
+    def _tell(self, step: Step, fraction: float = 0.0) -> None:
+        reached = max(self.latest.fraction, fraction, min(0.999, self.done / self.predicted))
+        self.latest = replace(step, seconds=time.monotonic() - self.started, fraction=reached)
+        if self.on_step is not None:
+            self.on_step(self.latest)

@@ -1,0 +1,90 @@
+"""Makes outboxes for the tests of the gallery: real records, small real pictures, previews of photos."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from neural_selfie.gallery import Entry, preview_of
+from neural_selfie.record import EnginePart, Output, PhotoPart, Record, StylePart, Timings
+
+SHA = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A photo that could not be painted, as the daemon hands it to the page."""
+
+    photo: str
+    reason: str
+    when: str = "2026-03-01T10:00:00Z"
+
+
+def entry(**changes: Any) -> Entry:
+    """Return an entry with plain values, some of them changed."""
+    values: dict[str, Any] = {
+        "photo": "me.jpg",
+        "photo_width": 1200,
+        "photo_height": 800,
+        "folder": "me-abc123",
+        "picture": "starry-night.jpg",
+        "record": "starry-night.json",
+        "preset": "starry-night",
+        "variant": {"content_weight": 0.6},
+        "width": 96,
+        "height": 64,
+        "finished_at": "2026-03-01T12:00:00Z",
+        "seconds": 42.0,
+        "styles": ("starry.jpg",),
+        "warnings": ("The photo was enlarged.",),
+        "preview": "gallery/me-abc123.jpg",
+    }
+    return Entry(**(values | changes))
+
+
+def picture(path: Path, *, size: tuple[int, int] = (96, 64), colour: str = "teal") -> None:
+    """Write a picture of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+def publish(
+    outbox: Path,
+    folder: str = "me-abc123",
+    stem: str = "starry-night",
+    *,
+    photo: str = "me.jpg",
+    preset: str = "starry-night",
+    variant: Mapping[str, Any] | None = None,
+    finished_at: str = "2026-03-01T12:00:00.000Z",
+    warnings: tuple[str, ...] = (),
+    size: tuple[int, int] = (96, 64),
+    file: str | None = None,
+) -> Path:
+    """Write a picture, its record and the preview of its photo; return the path of the record."""
+    record = Record(
+        photo=PhotoPart(name=photo, sha256=SHA, width=12 * size[0], height=12 * size[1]),
+        preset=preset,
+        variant=variant or {},
+        recipe={},
+        styles=(StylePart(name=f"{preset}.jpg", sha256=SHA, weight=1.0),),
+        engine=EnginePart(name="patch", version="1", torch="2", device="cpu", dtype="float32"),
+        seed=0,
+        attempts=1,
+        timings=Timings(
+            queued_at=finished_at,
+            started_at=finished_at,
+            finished_at=finished_at,
+            seconds={"decode": 0.5, "paint": 74.5},
+        ),
+        trace=(),
+        output=Output(file=file or f"{stem}.jpg", sha256=SHA, width=size[0], height=size[1]),
+        warnings=warnings,
+    )
+    picture(outbox / folder / f"{stem}.jpg", size=size)
+    picture(outbox / preview_of(folder), size=size, colour="olive")
+    path = outbox / folder / f"{stem}.json"
+    path.write_text(record.model_dump_json(), encoding="utf-8")
+    return path

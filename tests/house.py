@@ -1,0 +1,153 @@
+"""A daemon in a folder of its own: writes its configuration, drops photos, runs the real process, looks at the outcome."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from neural_selfie.ledger import open_ledger
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class House:
+    """`root` holds inbox, outbox, originals, failed, state and config.yaml."""
+
+    root: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        style = self.root / "style.png"
+        photo(style, seed=99, size=(64, 48))
+        self.settings = {
+            "inbox": str(self.inbox),
+            "state": str(self.state),
+            "presets": {"plain": {"style": str(style), "size": 64, "format": "png"}},
+            "watch": {"quiet_seconds": 0.3, "truncated_seconds": 1.0, "rescan_seconds": 2.0},
+            "retry": {"backoff_seconds": 0.1, "waiting_seconds": 0.5, "stop_seconds": 0.5},
+            "log": {"level": "debug"},
+        } | self.settings
+        self.write_config()
+
+    def write_config(self) -> None:
+        """Write the settings as they are now."""
+        self.config.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / "inbox"
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / "outbox"
+
+    @property
+    def originals(self) -> Path:
+        return self.root / "originals"
+
+    @property
+    def failed(self) -> Path:
+        return self.root / "failed"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    def start(self, painter: str = "instant", *arguments: str) -> subprocess.Popen[str]:
+        """Start the daemon and return its process; its log goes to daemon.log."""
+        with (self.root / "daemon.log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(HERE / "daemon_with.py"), painter, str(self.config), *arguments],
+                stderr=log,
+                text=True,
+                env=os.environ | {"PYTHONPATH": str(HERE)},
+            )
+        self.processes.append(process)
+        return process
+
+    def once(self, painter: str = "instant") -> int:
+        """Run `--once` to its end and return the exit code."""
+        return self.start(painter, "--once").wait(timeout=60)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the real command line on this house."""
+        return subprocess.run(
+            [sys.executable, "-m", "neural_selfie", *arguments, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status --json` says."""
+        done = self.command("status", "--json")
+        assert done.returncode == 0, done.stderr
+        view: dict[str, Any] = json.loads(done.stdout)
+        return view
+
+    def kill(self) -> None:
+        """End the newest daemon with -9, as the kernel's memory killer would."""
+        self.processes[-1].kill()
+        self.processes[-1].wait(timeout=10)
+
+    def close(self) -> None:
+        """End every daemon that still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait(timeout=10)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the records in the outbox."""
+        return [json.loads(path.read_bytes()) for path in sorted(self.outbox.glob("*/*.json"))]
+
+    def log(self) -> str:
+        """Return the daemon's log."""
+        return (self.root / "daemon.log").read_text()
+
+    def check(self) -> None:
+        """Fail unless the ledger's invariants hold, every picture is whole and nothing half-made lies about."""
+        with open_ledger(self.state) as ledger:
+            assert ledger.check() == []
+        assert list(self.outbox.glob("**/.*.part")) == []
+        assert list((self.state / "rendered").iterdir()) == []
+        for path in self.outbox.glob("*/*.json"):
+            picture = path.with_name(json.loads(path.read_bytes())["output"]["file"])
+            with Image.open(picture) as image:
+                image.load()
+
+
+def photo(path: Path, *, seed: int = 0, size: tuple[int, int] = (80, 60)) -> Path:
+    """Write a small colourful photo; the suffix decides the format."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Return when the condition holds; fail when it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {condition}")
