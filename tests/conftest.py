@@ -1,9 +1,11 @@
 """Guards for every test: a daemon that a test started ends with it, and none reads the machine's configuration."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from house import House
 
 
@@ -20,8 +22,6 @@ def house(tmp_path: Path) -> Iterator[House]:
 @pytest.fixture(autouse=True)
 def _no_foreign_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test is steered by the environment of the person who runs it."""
-    import os
-
     for name in list(os.environ):
         if name.startswith("NEURAL_SELFIE_"):
             monkeypatch.delenv(name)

@@ -36,7 +36,10 @@ def instant(task: Task) -> Result:
         seed=task.plan.seed,
         attempts=task.attempt,
         timings=record.Timings(
-            queued_at=utc(task.queued_at), started_at=utc(time.time()), finished_at=utc(time.time()), seconds={"paint": 0.0}
+            queued_at=utc(task.queued_at),
+            started_at=utc(time.time()),
+            finished_at=utc(time.time()),
+            seconds={"paint": 0.0},
         ),
         trace=(),
         output=record.Output(file=file, width=picture.width, height=picture.height),
@@ -56,7 +59,9 @@ def slow(task: Task) -> Result:
     """Paint for about two seconds, saying how far it is."""
     for step in range(20):
         seat.report(
-            Progress(job_id=task.job_id, attempt=task.attempt, stage="paint", scale=1, iteration=step, fraction=step / 20)
+            Progress(
+                job_id=task.job_id, attempt=task.attempt, stage="paint", scale=1, iteration=step, fraction=step / 20
+            )
         )
         time.sleep(0.1)
     return instant(task)

@@ -1,4 +1,4 @@
-"""A daemon in a folder of its own: writes its configuration, drops photos, runs the real process, looks at the outcome."""
+"""A daemon in a folder of its own: write its configuration, drop photos, run the real process, look at the outcome."""
 
 import json
 import os
@@ -48,26 +48,32 @@ class House:
 
     @property
     def inbox(self) -> Path:
+        """Where photos are dropped."""
         return self.root / "inbox"
 
     @property
     def outbox(self) -> Path:
+        """Where pictures appear."""
         return self.root / "outbox"
 
     @property
     def originals(self) -> Path:
+        """Where photos go that are done."""
         return self.root / "originals"
 
     @property
     def failed(self) -> Path:
+        """Where photos go that are not."""
         return self.root / "failed"
 
     @property
     def state(self) -> Path:
+        """The state folder."""
         return self.root / "state"
 
     @property
     def config(self) -> Path:
+        """The configuration file."""
         return self.root / "config.yaml"
 
     def start(self, painter: str = "instant", *arguments: str) -> subprocess.Popen[str]:

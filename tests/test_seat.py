@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import wait_until
 
+from house import wait_until
 from neural_selfie import seat
 from neural_selfie.errors import OutOfDeviceMemoryError
 from neural_selfie.seat import CallEnded, Reported, Seat
@@ -150,4 +150,5 @@ def test_no_process_survives_the_daemon(tmp_path: Path) -> None:
     child = int(told.read_text())
     daemon.send_signal(signal.SIGKILL)
     daemon.wait()
-    wait_until(lambda: not Path(f"/proc/{child}").exists() or "\nState:\tZ" in Path(f"/proc/{child}/status").read_text())
+    stat = Path(f"/proc/{child}/stat")
+    wait_until(lambda: not stat.exists() or stat.read_text().split()[2] == "Z")

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
+
 from house import House, photo, wait_until
 
 
@@ -19,7 +21,7 @@ def painted(house: House, count: int) -> bool:
 
 
 def test_a_photo_that_is_there_at_the_start_is_painted(house: House) -> None:
-    """A photo dropped while the daemon was down: picture, record and page appear, the original is filed, exit code 0."""
+    """A photo dropped while the daemon was down: picture, record and page appear, the original is filed."""
     data = photo(house.inbox / "me.png").read_bytes()
     assert house.once() == 0
     [record] = house.records()
@@ -57,7 +59,7 @@ def test_photos_are_taken_however_they_arrive(house: House) -> None:
 
 
 def test_kill_in_the_middle_of_a_picture(house: House) -> None:
-    """kill -9 while a picture is painted, twice: after a restart it is painted once, and nothing is lost."""
+    """A kill -9 while a picture is painted, twice: after a restart it is painted once, and nothing is lost."""
     for seed in range(3):
         photo(house.inbox / f"{seed}.png", seed=seed)
     for _ in range(2):
@@ -71,7 +73,7 @@ def test_kill_in_the_middle_of_a_picture(house: House) -> None:
 
 @pytest.mark.parametrize("delay", [0.4, 0.7, 1.0, 1.3, 1.6])
 def test_kill_at_any_moment(house: House, delay: float) -> None:
-    """kill -9 at an arbitrary moment of a busy daemon: the next run ends with every photo painted exactly once."""
+    """After a kill -9 at any moment of a busy daemon, the next run ends with every photo painted exactly once."""
     names = [f"{seed}.png" for seed in range(6)]
     for seed, name in enumerate(names):
         photo(house.inbox / name, seed=seed)
@@ -85,14 +87,12 @@ def test_kill_at_any_moment(house: House, delay: float) -> None:
 
 
 def test_each_wrong_thing_gets_its_reason_and_the_next_photo_is_painted(house: House) -> None:
-    """Text, a broken copy, a bomb, a pipe, a link out, a socket, hostile names: explained in failed/; good ones painted."""
+    """Text, half a copy, a bomb, a pipe, a link, a socket: explained in failed/. Hostile names: painted."""
     photo(house.root / "good.jpg", size=(300, 200))
     good = (house.root / "good.jpg").read_bytes()
     (house.inbox / "notes.jpg").write_text("Dear diary, this is no photo.\n" * 20)
     (house.inbox / "broken.jpg").write_bytes(good[: len(good) // 2])
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4) * 2 + b"\x08\x02\0\0\0"
-    import zlib
-
     bomb = header + zlib.crc32(header[12:]).to_bytes(4) + b"\0\0\0\0IEND\xaeB`\x82"
     (house.inbox / "bomb.png").write_bytes(bomb)
     os.mkfifo(house.inbox / "pipe.jpg")
@@ -101,7 +101,7 @@ def test_each_wrong_thing_gets_its_reason_and_the_next_photo_is_painted(house: H
     (house.inbox / "link.png").symlink_to(secret)
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(house.inbox / "socket.jpg"))
-    hostile = ["new\nline.png", "it's \"quoted\" <b>.png", "long" + "g" * 242 + ".png"]
+    hostile = ["new\nline.png", 'it\'s "quoted" <b>.png', "long" + "g" * 242 + ".png"]
     for seed, name in enumerate(hostile):
         photo(house.root / "tmp.png", seed=10 + seed).rename(house.inbox / name)
     photo(house.root / "tmp.png", seed=20).rename(os.fsdecode(os.fsencode(house.inbox) + b"/caf\xe9.png"))
@@ -169,7 +169,7 @@ def test_the_same_photo_twice_is_painted_once(house: House) -> None:
 
 @pytest.mark.parametrize("action", ["keep", "delete"])
 def test_originals_can_stay_or_go(house: House, action: str) -> None:
-    """With `keep` the inbox is left as it was and nothing is painted twice; with `delete` the photo goes when it is done."""
+    """With `keep` the inbox is left as it was and nothing is painted twice; with `delete` a photo goes when done."""
     house.settings["originals"] = {"action": action}
     house.write_config()
     path = photo(house.inbox / "me.png")
@@ -200,10 +200,14 @@ def test_a_poison_photo_fails_alone(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("painter", "cause", "state"),
-    [("raises", "engine_failed", "failed"), ("writes_garbage", "engine_failed", "failed"), ("out_of_memory", "out_of_memory", "waiting")],
+    [
+        ("raises", "engine_failed", "failed"),
+        ("writes_garbage", "engine_failed", "failed"),
+        ("out_of_memory", "out_of_memory", "waiting"),
+    ],
 )
 def test_what_fails_is_said(house: House, painter: str, cause: str, state: str) -> None:
-    """An engine that fails makes the job fail after its attempts; a full device makes it wait; both are said in `status`."""
+    """An engine that fails makes the job fail after its attempts, a full device makes it wait; `status` says both."""
     photo(house.inbox / "me.png")
     assert house.once(painter) == 1
     [job] = house.status()[state]
@@ -224,7 +228,7 @@ def test_a_hanging_worker_is_replaced_and_its_job_tried_again(house: House) -> N
 
 
 def test_a_term_signal_puts_back_what_is_not_finished(house: House) -> None:
-    """SIGTERM while a picture is painted: the daemon ends in time, the job is queued again, nothing is half published."""
+    """SIGTERM while a picture is painted: the daemon ends in time, the job is queued, nothing is half published."""
     photo(house.inbox / "me.png")
     daemon = house.start("hangs")
     wait_until(lambda: house.status()["counts"]["running"] == 1)
@@ -280,15 +284,15 @@ def test_a_truncated_photo_that_grows_is_painted(house: House) -> None:
     assert (house.originals / "me.jpg").read_bytes() == data
 
 
-def test_the_daemon_never_imports_torch(house: House) -> None:
-    """The parent process stays small: neither torch nor numpy is loaded by what `run` imports."""
+def test_the_daemon_never_imports_torch() -> None:
+    """The daemon's own process stays small: what `run` imports loads no torch."""
     code = "import sys, neural_selfie.service, neural_selfie.cli.daemon; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_a_full_outbox_delays_the_picture_and_loses_nothing(house: House, tmp_path: Path) -> None:
-    """When the outbox cannot be written, the painted picture waits in the state folder and appears later by itself."""
+    """When the outbox cannot be written, the painted picture waits in the state folder and appears later."""
     photo(house.inbox / "me.png")
     house.outbox.mkdir()
     blocked = house.outbox / "gallery"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import engines
 import pytest
-from house import photo
 
+import engines
+from house import photo
 from neural_selfie import workers
 from neural_selfie.catalogue import sha256_of
 from neural_selfie.config import parse
@@ -44,7 +44,13 @@ def task(tmp_path: Path) -> Task:
     path = photo(tmp_path / "me.png")
     plan = Plan(preset="plain", engine="patch", recipe={"size": 64, "format": "png", "quality": 95}, styles=())
     return Task(
-        job_id=7, attempt=1, photo_path=path, photo_name="me.png", photo_sha256=sha256_of(path), plan=plan, queued_at=0.0
+        job_id=7,
+        attempt=1,
+        photo_path=path,
+        photo_name="me.png",
+        photo_sha256=sha256_of(path),
+        plan=plan,
+        queued_at=0.0,
     )
 
 
@@ -130,9 +136,12 @@ def test_devices_follow_the_configuration(text: str, expected: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
-    ("visible", "expected"), [("", ("cpu",)), ("-1", ("cpu",)), ("0,3", ("cuda:0", "cuda:3")), ("GPU-1a", ("cuda:GPU-1a",))]
+    ("visible", "expected"),
+    [("", ("cpu",)), ("-1", ("cpu",)), ("0,3", ("cuda:0", "cuda:3")), ("GPU-1a", ("cuda:GPU-1a",))],
 )
-def test_auto_respects_what_cuda_may_see(monkeypatch: pytest.MonkeyPatch, visible: str, expected: tuple[str, ...]) -> None:
+def test_auto_respects_what_cuda_may_see(
+    monkeypatch: pytest.MonkeyPatch, visible: str, expected: tuple[str, ...]
+) -> None:
     """CUDA_VISIBLE_DEVICES limits the workers of `auto`, numbers and UUIDs alike."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert workers.devices(parse("workers: auto", source="test")) == expected

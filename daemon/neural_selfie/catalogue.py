@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -47,7 +48,7 @@ class Catalogue:
             try:
                 preset = presets.overridden(preset, overrides)
             except ValidationError as error:
-                lines = config_errors.Lines("overrides", {}, {})
+                lines = config_errors.Lines(f"overrides of the preset {name}", {}, {})
                 raise SidecarError(config_errors.explained(error, lines, {}, type(preset))) from None
         return presets.plans(name, preset, self.styles[name])
 
@@ -64,7 +65,10 @@ class Catalogue:
 def _keep(style: StyleUse, folder: Path) -> StyleUse:
     kept = folder / f"{style.sha256}{style.path.suffix.lower()}"
     if not kept.exists():
-        files.write_atomic(kept, style.path.read_bytes())
+        data = style.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != style.sha256:
+            raise ConfigError(f"The style image {style.path} changed while it was read: wait until it is finished.")
+        files.write_atomic(kept, data)
     return replace(style, path=kept)
 
 
@@ -91,11 +95,15 @@ def open_catalogue(loaded: Loaded, names: tuple[str, ...] | None = None) -> Cata
 def find_style(image: str, folder: Path | None, *, preset: str) -> Path:
     """Given a style as the config names it, return its file: beside the config file, else among those that ship."""
     candidates = [folder / image] if folder else []
+    if image.startswith("~"):
+        with suppress(RuntimeError):  # no such user: looked for as it stands
+            candidates = [Path(image).expanduser()]
     if not Path(image).is_absolute():
         candidates.append(styles.folder().parent / image)
     for candidate in candidates or [Path(image)]:
-        if candidate.is_file():
-            return candidate
+        with suppress(OSError):  # a name too long for any file
+            if candidate.is_file():
+                return candidate
     looked = " and ".join(str(candidate.parent) for candidate in candidates or [Path(image)])
     raise ConfigError(f"presets.{preset}.style: {image!r} is not there; looked in {looked}.")
 

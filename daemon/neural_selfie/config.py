@@ -164,7 +164,9 @@ class Settings(Section):
     inbox: Folder = Field(default=Path("/srv/neural-selfie/inbox"), description="drop photos here")
     outbox: Folder | None = Field(default=None, description="pictures, records and the gallery; null: beside the inbox")
     originals: Originals = Originals()
-    failed: Folder | None = Field(default=None, description="what could not be painted, and why; null: beside the inbox")
+    failed: Folder | None = Field(
+        default=None, description="what could not be painted, and why; null: beside the inbox"
+    )
     workers: Workers = Field(default="auto", description="auto, cpu, {gpus: [0, 1]} or {dask: {scheduler: ...}}")
     state: Folder = Field(
         default=Path("/var/lib/neural-selfie"), description="ledger, work files and caches; on a local disk"
@@ -174,9 +176,7 @@ class Settings(Section):
     )
     rules: tuple[Rule, ...] = Field(default=(), description="first match wins")
     presets: Mapping[PresetName, Preset] = Field(
-        default_factory=shipped_presets,
-        min_length=1,
-        description="named recipes; a style that ships needs none when a rule or default_presets names it",
+        default_factory=shipped_presets, min_length=1, description="named recipes"
     )
     watch: Watch = Watch()
     limits: PhotoLimits = PhotoLimits()
@@ -336,9 +336,11 @@ def _override(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[st
             if not isinstance(at, dict):
                 raise ConfigError(f"environment variable {name}: {'.'.join(path)} is not a section.")
             key = _existing(part, at)
+            if path == ["presets"] and key not in at:
+                key = _existing(part, styles.PROGRAMS)
             path.append(key)
             if index < len(parts) - 1:
-                if at.get(key) is None or path == ["workers"]:  # a word gives way to {gpus: ...}
+                if at.get(key) is None or (path == ["workers"] and not isinstance(at[key], dict)):  # auto, cpu
                     at[key] = _default_section(path)
                 at = at[key]
             else:
@@ -352,9 +354,15 @@ def _existing(part: str, section: Mapping[str, Any]) -> str:
 
 
 def _default_section(path: Sequence[str]) -> dict[str, Any]:
-    """Return what an override below a section that the file leaves out starts from: nothing, or the shipped presets."""
+    """Return what an override below a section that the file leaves out starts from: what ships, else nothing."""
     presets = {name: preset.model_dump(mode="json", exclude_unset=True) for name, preset in shipped_presets().items()}
-    return presets if list(path) == ["presets"] else {}
+    match list(path):
+        case ["presets"]:
+            return presets
+        case ["presets", name]:
+            return presets.get(name, {})
+        case _:
+            return {}
 
 
 def as_yaml(settings: Settings) -> str:

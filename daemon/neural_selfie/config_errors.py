@@ -8,16 +8,18 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from neural_selfie.errors import ConfigError
+from neural_selfie.names import shown
 
 _ENTRIES_MAX = 20_000  # aliases written out: a text of ten lines can stand for more than any memory holds
 _DEPTH_MAX = 32
+_FAULTS_MAX = 20  # told at once
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: an escape can make one, and no file can hold it
 _TEXT_TAG, _MERGE_TAG = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 _CONSTRUCTORS_RAISE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)  # `!!int ""`, `!!bool x`
@@ -27,7 +29,7 @@ Path = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """Reads a date as text: nothing here is a date, but a folder may be called like one."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - declared by PyYAML, as an attribute of instances
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -51,12 +53,15 @@ class Lines:
             raise ConfigError(f"{source}: expected `key: value` lines, found {_KINDS.get(type(data), 'one value')}.")
         return cls(source, data, numbers)
 
+    def line(self, path: Path) -> int | None:
+        """Given a key path, return the line of it, or of the nearest section around it that has one."""
+        found = (self.numbers.get(path[:length]) for length in range(len(path), 0, -1))
+        return next((number for number in found if number is not None), None)
+
     def where(self, path: Path) -> str:
-        """Given a key path, return file and line of it, or of the nearest section around it that has a line."""
-        for length in range(len(path), 0, -1):
-            if (number := self.numbers.get(path[:length])) is not None:
-                return f"{self.source}, line {number}"
-        return self.source
+        """Given a key path, return file and line of it, as far as there is one."""
+        number = self.line(path)
+        return self.source if number is None else f"{self.source}, line {number}"
 
 
 def yaml_value(text: str, source: str) -> Any:
@@ -86,15 +91,15 @@ def _read(text: str, source: str) -> tuple[Any, dict[Path, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{source}{where}: not valid YAML: {error.problem or error.context}.") from None
+        raise ConfigError(f"{source}{where}: not valid YAML: {shown(error.problem or error.context or '')}.") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        character = f"U+{ord(error.character):04X}"
+        character = ascii(text[error.position])
         raise ConfigError(f"{source}, line {line}: not valid YAML: the character {character} is not allowed.") from None
     except RecursionError:
         raise _too_deep(source) from None
     except _CONSTRUCTORS_RAISE as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}.") from None
+        raise ConfigError(f"{source}: not valid YAML: {shown(str(error))}.") from None
 
 
 def _lines_of(root: yaml.Node, source: str) -> dict[Path, int]:
@@ -160,15 +165,17 @@ def explained(
 ) -> str:
     """Given pydantic's error, return one line for each fault, in the order of the file."""
     places = [(detail, _without_tags(detail["loc"], model)) for detail in error.errors(include_url=False)]
-    faults = []
+    faults: dict[str, int] = {}
     for detail, place in places:
         path = place.path
         if any(len(other.path) > len(path) and other.path[: len(path)] == path for _, other in places if path):
             continue  # the fault further in says it better
         variable = next((name for key, name in variables.items() if path[: len(key)] == key), None)
         where = f"environment variable {variable}" if variable else lines.where(path)
-        faults.append(f"{where}: {_fault(detail, place)}")
-    return "\n".join(dict.fromkeys(faults))
+        faults.setdefault(f"{where}: {_fault(detail, place)}", lines.line(path) or 0)
+    told = sorted(faults, key=lambda fault: faults[fault])
+    more = [f"... and {len(told) - _FAULTS_MAX} more."] if len(told) > _FAULTS_MAX else []
+    return "\n".join(told[:_FAULTS_MAX] + more)
 
 
 def _fault(detail: ErrorDetails, place: "_Place") -> str:
@@ -203,7 +210,7 @@ def _shown(value: object) -> str:
 def _dotted(path: Path) -> str:
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{shown(part)}" if text else shown(part)
     return text
 
 

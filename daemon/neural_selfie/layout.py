@@ -5,13 +5,12 @@ another where that would paint pictures again and again, and the ledger is on a 
 Does not guarantee: that it stays so; a share that goes away later makes jobs wait.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from neural_selfie import files, storage
 from neural_selfie.config import Settings
-from neural_selfie.errors import ConfigError, PermissionDeniedError
+from neural_selfie.errors import ConfigError
 
 SCANNED_BY = "would be taken for photos again and again"
 
@@ -48,8 +47,8 @@ class StateFolder:
         return self.root / "progress.json"
 
 
-README = """This folder belongs to the neural-selfie daemon: ledger.sqlite3 knows every photo and picture, work/ holds photos that
-are being painted, rendered/ pictures on their way to the outbox, styles/ the style images in use.
+README = """This folder belongs to the neural-selfie daemon: ledger.sqlite3 knows every photo and picture, work/ holds
+photos that are being painted, rendered/ pictures on their way to the outbox, styles/ the style images in use.
 Do not change anything here while the daemon runs.
 """
 
@@ -58,7 +57,8 @@ def prepare(settings: Settings) -> StateFolder:
     """Given the settings, make the folders ready and return the state folder.
 
     Raise ConfigError (exit 78) when one lies within another or the ledger would be on a network file system, and
-    PermissionDeniedError (77) when one cannot be written, renamed or deleted in.
+    PermissionDeniedError (77) when one cannot be written, renamed or deleted in, and StorageUnavailableError (1: the
+    service is started again) when its disk is full or away.
     """
     refuse_overlaps(settings)
     folders = {"inbox": settings.inbox, "outbox": settings.outbox_folder, "failed": settings.failed_folder}
@@ -102,18 +102,14 @@ def refuse_overlaps(settings: Settings) -> None:
 
 def _make_usable(name: str, folder: Path) -> None:
     """Create the folder if need be and prove that files can be written, renamed and deleted in it."""
-    mend = f"Give the user {os.geteuid()} write permission there, or set `{name}:` to another folder."
     probe, renamed = folder / ".neural-selfie-probe", folder / ".neural-selfie-probe-renamed"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not folder.is_dir():
-            raise ConfigError(f"{name}: {folder} is not a folder.")
-        probe.write_bytes(b"probe")
-        probe.rename(renamed)
-        renamed.unlink()
+        with storage.storage_errors(f"the {name} folder {folder} cannot be used"):
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"probe")
+            probe.rename(renamed)
+            renamed.unlink()
     except (FileExistsError, NotADirectoryError):
         raise ConfigError(f"{name}: {folder} is not a folder.") from None
-    except PermissionError as error:
-        raise PermissionDeniedError(f"{name}: {folder}: {error.strerror}. {mend}") from error
     except OSError as error:
         raise ConfigError(f"{name}: {folder} cannot be used: {error.strerror}.") from error

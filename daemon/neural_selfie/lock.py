@@ -28,8 +28,8 @@ def held(path: Path) -> Iterator[None]:
                 f"A daemon (process {_written(descriptor)}) already works on {path.parent}. Stop it first, or give "
                 "this one another state folder and inbox."
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        written = os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.ftruncate(descriptor, written)  # afterwards: whoever asks meanwhile finds a number
         yield
     finally:
         os.close(descriptor)
@@ -44,9 +44,13 @@ def holder(path: Path) -> int | None:
     try:
         asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
         answer = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
-        return None if answer[0] == fcntl.F_UNLCK else int(_written(descriptor) or 0)
+        return None if answer[0] == fcntl.F_UNLCK else _process(_written(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _process(written: str) -> int:
+    return int(written) if written.isdecimal() else 0  # somebody wrote into the file: a daemon runs all the same
 
 
 def _written(descriptor: int) -> str:

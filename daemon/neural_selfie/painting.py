@@ -168,6 +168,7 @@ class Painting:
                 attempt=job.attempts, cause=cause, reason=reason, retryable=retryable, now=now
             )
         after = self.apply(job.id, event, now)
+        self.changed = True
         details = str(error.__cause__) if error.__cause__ and cause == "engine_failed" else None
         log.warning(
             "job.not_painted", now=str(after.state), cause=cause, reason=reason, details=details, **job.log_fields()

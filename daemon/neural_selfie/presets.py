@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from wcmatch import glob
 
@@ -58,7 +68,9 @@ class _PresetFields(BaseModel):
         count = math.prod(len(values) for values in self.sweep.values())
         if count > VARIANTS_MAX:
             error = PydanticCustomError(
-                "variants", "expected at most {most} variants, these are {count}", {"most": VARIANTS_MAX, "count": count}
+                "variants",
+                "expected at most {most} variants, these are {count}",
+                {"most": VARIANTS_MAX, "count": count},
             )
             faults.append(InitErrorDetails(type=error, loc=("sweep",), input={**self.sweep}))
         if faults:
@@ -209,7 +221,7 @@ def matching(
                     f"the sidecar asks for the preset {name!r}, which does not exist. There are: {', '.join(presets)}."
                 )
         return tuple(dict.fromkeys(sidecar.presets))
-    alike = {_folded(name): name for name in reversed(presets)}
+    alike = {_folded(name): name for name in reversed(tuple(presets))}
     for folder in reversed(dropped.parts[:-1]):
         if folder in presets or _folded(folder) in alike:
             return (folder if folder in presets else alike[_folded(folder)],)

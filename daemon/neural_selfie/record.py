@@ -92,3 +92,8 @@ class Record(_Part):
     trace: tuple[TracePart, ...]
     output: Output
     warnings: tuple[str, ...] = ()
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a record, as `record.schema.json` holds it."""
+    return Record.model_json_schema()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -64,7 +63,7 @@ def run(
     catalogue = open_catalogue(loaded)
     state = layout.prepare(settings)
     with lock.held(state.lock), open_ledger(state.root) as ledger:
-        service = Service(loaded, catalogue.kept_in(state.styles), state, ledger, devices, painter or workers.Painter())
+        service = Service(catalogue.kept_in(state.styles), state, ledger, devices, painter or workers.Painter())
         return service.run(once=once, watcher=watcher or (lambda _: None))
 
 
@@ -73,14 +72,13 @@ class Service:
 
     def __init__(
         self,
-        loaded: Loaded,
         catalogue: Catalogue,
         state: layout.StateFolder,
         ledger: Ledger,
         devices: tuple[str, ...],
         painter: workers.Painter,
     ) -> None:
-        settings = loaded.settings
+        settings = catalogue.settings
         limits = Limits(**settings.limits.model_dump())
         self._settings = settings
         self._state = state
@@ -88,7 +86,9 @@ class Service:
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         post = self._messages.put
         filing = Filing(settings, state, ledger)
-        self._workers = workers.Workers(devices, silence_seconds=settings.retry.silence_seconds, post=post, painter=painter)
+        self._workers = workers.Workers(
+            devices, silence_seconds=settings.retry.silence_seconds, post=post, painter=painter
+        )
         self._intake = Intake(catalogue, ledger, filing, limits, post)
         self._painting = Painting(settings, ledger, filing, Spool(state.rendered), self._workers, limits)
         self._inbox = Inbox(
@@ -156,6 +156,7 @@ class Service:
                 self._scanned = True
             case CallEnded() if message.seat == INSPECTOR:
                 self._intake.inspected(message, now)
+                self._painting.changed = True
             case CallEnded():
                 self._painting.painted(self._workers.ended(message), now)
             case Reported(value=Progress() as progress):
@@ -192,7 +193,9 @@ class Service:
             return
         self._gallery_at = now
         try:
-            self._gallery.update(troubles=snapshot.troubles(self._settings.failed_folder))
+            self._gallery.update(
+                troubles=snapshot.troubles(self._settings.failed_folder), waiting=snapshot.waiting(self._ledger)
+            )
             self._painting.changed = False
         except (SelfieError, OSError) as error:
             log.warning("gallery.delayed", reason=str(error))
@@ -223,4 +226,3 @@ class Service:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-

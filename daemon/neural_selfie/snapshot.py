@@ -1,16 +1,22 @@
 """How things stand at one moment: what `status`, the progress bars and the gallery show. Light: it loads no torch."""
 
+import datetime as dt
 import json
+import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neural_selfie import names
 from neural_selfie.ledger import Ledger
 from neural_selfie.model import Job, JobState, Progress
 
 ERROR_SUFFIX = ".error.json"
 _TROUBLES_MAX = 50
+_TROUBLE_BYTES_MAX = 1 << 20  # anybody may put a file into failed/
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
 _FRACTION_FOR_ETA = 0.02  # before this share of the work is done, an estimate is worth nothing
 
 
@@ -92,7 +98,7 @@ def read_running(path: Path) -> tuple[Running, ...]:
     """Given the progress file of the state folder, return what the daemon paints; () without a readable one."""
     try:
         return tuple(Running(**entry) for entry in json.loads(path.read_bytes())["running"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except _UNREADABLE:
         return ()
 
 
@@ -100,7 +106,7 @@ def read_watch(path: Path) -> dict[str, Any]:
     """Given the progress file of the state folder, return how the inbox is watched; {} without a readable one."""
     try:
         return dict(json.loads(path.read_bytes())["watch"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except _UNREADABLE:
         return {}
 
 
@@ -112,22 +118,32 @@ def troubles(failed: Path) -> tuple[Trouble, ...]:
             content = json.loads(path.read_bytes())
             found.append(
                 Trouble(
-                    photo=str(content["photo"]),
-                    cause=str(content["cause"]),
-                    reason=str(content["reason"]),
-                    when=str(content["when"]),
+                    photo=names.shown(str(content["photo"])),
+                    cause=names.shown(str(content["cause"])),
+                    reason="\n".join(map(names.shown, str(content["reason"]).splitlines())),
+                    when=names.shown(str(content["when"])),
                 )
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             continue
     return tuple(sorted(found, key=lambda trouble: trouble.when, reverse=True))
+
+
+def waiting(ledger: Ledger) -> tuple[Trouble, ...]:
+    """Given the ledger, return the photos whose pictures wait for something outside, and for what."""
+    found = []
+    for job in ledger.jobs(state=JobState.WAITING, limit=_TROUBLES_MAX):
+        when = dt.datetime.fromtimestamp(job.queued_at, dt.UTC).isoformat(timespec="seconds")
+        photo = ledger.photo(job.photo_id).name
+        found.append(Trouble(photo=photo, cause=job.cause or "", reason=job.reason or "", when=when))
+    return tuple(found)
 
 
 def _newest(paths: Iterable[Path]) -> list[Path]:
     dated = []
     for path in paths:
-        try:
-            dated.append((path.stat().st_mtime_ns, path))
-        except OSError:
-            continue
+        with suppress(OSError):
+            facts = path.lstat()
+            if stat.S_ISREG(facts.st_mode) and facts.st_size <= _TROUBLE_BYTES_MAX:  # reading a pipe waits for ever
+                dated.append((facts.st_mtime_ns, path))
     return [path for _, path in sorted(dated, key=lambda pair: pair[0], reverse=True)[:_TROUBLES_MAX]]

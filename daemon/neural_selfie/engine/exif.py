@@ -24,9 +24,11 @@ UNDEFINED_TAGS: Final = frozenset(
 BYTE, UNDEFINED = 1, 7
 SRGB: Final = 1  # of ColorSpace
 
-KEPT_TAGS: Final = (
+KEPT_TEXTS: Final = (
     Base.Make, Base.Model, Base.HostComputer, Base.DateTime, Base.Artist, Base.Copyright, Base.ImageDescription,
-    Base.Rating, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject,
+)  # fmt: skip
+KEPT_TAGS: Final = (
+    *KEPT_TEXTS, Base.Rating, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject,
 )  # fmt: skip
 DROPPED_EXIF_TAGS: Final = frozenset(
     {Base.MakerNote, Base.ExifInteroperabilityOffset, Base.UserComment, Base.ExifImageWidth, Base.ExifImageHeight}
@@ -57,8 +59,9 @@ def kept(exif: Image.Exif) -> bytes | None:
     """Given the EXIF of a picture, return what may be carried over, position included; None if that is nothing."""
     cleaned = Image.Exif()
     for tag in KEPT_TAGS:
-        if tag in exif and _is_writable({tag: _as_stored(exif[tag])}, None):
-            cleaned[tag] = _as_stored(exif[tag])
+        value = _as_stored(exif.get(tag))
+        if isinstance(value, bytes) or (value is not None and tag not in KEPT_TEXTS):
+            cleaned.update({tag: value} if _is_writable({tag: value}, None) else {})
     for group, dropped in ((IFD.Exif, DROPPED_EXIF_TAGS), (IFD.GPSInfo, frozenset[int]())):
         tags = exif.get_ifd(group)
         fitting = {
@@ -88,8 +91,7 @@ def painted(
             result[tag] = _as_stored(source[tag])
     result[Base.Orientation] = 1
     result[Base.Software] = software
-    caption = result.get(Base.ImageDescription)
-    if not (isinstance(caption, bytes) and caption.strip(b"\0 ")):
+    if not result.get(Base.ImageDescription, b"").strip(b"\0 "):
         result[Base.ImageDescription] = description.encode()
     tags = result.get_ifd(IFD.Exif)
     tags.update(source.get_ifd(IFD.Exif))

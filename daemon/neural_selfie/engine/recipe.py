@@ -43,6 +43,8 @@ class PatchRecipe(_Recipe):
     dimensions: int = Field(default=24, ge=4, le=147, description="numbers that describe a patch when compared")
     # By eye: without joins strokes are blurred, with more the photo's own lines go.
     joins: int = Field(default=1, ge=0, le=8, description="passes in which patches try to continue their neighbours'")
+    mirrored: bool = Field(default=True, description="whether the style may also be used mirrored")
+    refine_octaves: int = Field(default=3, ge=1, le=6, description="octaves of the last sharpening")
     # GPDM takes 300 small steps at every scale; as each of these moves all that lacks, a few do (by eye and score).
     scale_steps: int = Field(default=4, ge=0, le=100, description="sharpening steps at each scale but the last")
     scale_rate: float = Field(default=0.5, ge=0, le=1, description="share of the lack that such a step gives back")

@@ -21,19 +21,20 @@ HORIZON = 0.285
 PIGMENTS = (
     "#fffdf2", "#fdf0c0", "#fbe25a", "#f7bd1e", "#ef7d1c", "#de3a22", "#a81c3c", "#5a1030", "#f4b8b0", "#d978a6",
     "#a566b8", "#5c349a", "#2b1c66", "#0b0d33", "#1a3a9c", "#2f6fd0", "#6fb2e6", "#bfe0f0", "#1f9a9a", "#0c5a5e",
-    "#062c2c", "#157a45", "#46a838", "#9cc634", "#dbe46a", "#fbd3a0",
+    "#062c2c", "#157a45", "#46a838", "#9cc634", "#dbe46a", "#fbd3a0", "#f6a868", "#c4603a",
 )
 # fmt: on
 
 # brush, count, error of the wanted colour, share of complements
 LAYERS = (
-    (Brush(length=0.045, width=0.026, hue_spread=0.02, value_spread=0.03, pickup=0.1), 4500, 0.10, 0.02),
-    (Brush(length=0.0190, width=0.0145, tip=0.5, tail=0.5, taper=0, dryness=0.1, pickup=0.06), 9000, 0.15, 0.07),
-    (Brush(length=0.0145, width=0.0108, tip=0.5, tail=0.5, taper=0, dryness=0.1, pickup=0.04), 15000, 0.17, 0.09),
-    (Brush(length=0.0105, width=0.0078, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.03), 14000, 0.18, 0.10),
-    (Brush(length=0.0068, width=0.0054, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.0), 9000, 0.20, 0.12),
+    (Brush(length=0.055, width=0.030, hue_spread=0.02, value_spread=0.03, pickup=0.1), 3500, 0.08, 0.0),
+    (Brush(length=0.0300, width=0.0205, tip=0.5, tail=0.5, taper=0, dryness=0.1, pickup=0.06), 4200, 0.10, 0.04),
+    (Brush(length=0.0235, width=0.0165, tip=0.5, tail=0.5, taper=0, dryness=0.1, pickup=0.04), 6000, 0.12, 0.06),
+    (Brush(length=0.0175, width=0.0125, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.03), 7000, 0.13, 0.07),
+    (Brush(length=0.0125, width=0.0092, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.0), 5500, 0.14, 0.08),
+    (Brush(length=0.0085, width=0.0070, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.0), 2500, 0.16, 0.25),
 )
-DOT = Brush(length=0.0072, width=0.0058, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.0)
+DOT = Brush(length=0.0095, width=0.0075, tip=0.5, tail=0.5, taper=0, dryness=0.0, pickup=0.0)
 CROWNS = (  # x, y, radius of the foliage
     (0.93, 0.05, 0.190),
     (0.78, 0.02, 0.130),
@@ -53,8 +54,13 @@ def _backdrop(x: Field, y: Field, rng: Generator) -> tuple[Field, NDArray[np.int
     soft = smooth_noise(rng, *GUIDE_PX, cell=0.09, octaves=3)
     fine = smooth_noise(rng, *GUIDE_PX, cell=0.03, octaves=2)
     clouds = ramp(smooth_noise(rng, *GUIDE_PX, cell=0.14, octaves=3) + 2.0 * bump(y, 0.13, 0.07), 0.7, 1.9)
-    sky = palette(("#2f6fd0", "#4f94e0", "#7fbcea", "#b4d8e4", "#f6dc9c", "#fbb98a"), y / HORIZON + 0.10 * soft)
-    sky = blend(sky, palette(("#8f86d0", "#d99cc4", "#fbd0b8", "#fff6dc"), 0.50 + 0.30 * soft), clouds * 0.9)
+    rows = np.sin(62 * y + 5.0 * np.sin(4.3 * x + 1) + 1.5 * soft)
+    sky = palette(
+        ("#2f6fd0", "#4f94e0", "#7fbcea", "#b4d8e4", "#f6dc9c", "#fbb98a"), y / HORIZON + 0.10 * soft + 0.11 * rows
+    )
+    sky = blend(
+        sky, palette(("#8f86d0", "#d99cc4", "#fbd0b8", "#fff6dc"), 0.48 + 0.22 * soft + 0.24 * rows), clouds * 0.85
+    )
 
     tops = HORIZON - 0.045 - 0.022 * np.sin(17 * x) - 0.016 * np.sin(41 * x + 1) - 0.05 * bump(x, 0.42, 0.12)
     for poplar, tall in (
@@ -94,7 +100,7 @@ def _meadow(x: Field, y: Field, rng: Generator) -> Field:
     soft = smooth_noise(rng, *GUIDE_PX, cell=0.10, octaves=3)
     fine = smooth_noise(rng, *GUIDE_PX, cell=0.022, octaves=2)
     depth = y - _shore(x)
-    sun = palette(("#4f9c3a", "#8fbf3a", "#cfd94c", "#f6e676", "#fff3ba"), 0.50 + 0.18 * soft + 0.14 * fine)
+    sun = palette(("#4f9c3a", "#a9c440", "#efd65a", "#fbc47c", "#fde6b0"), 0.50 + 0.18 * soft + 0.14 * fine)
     cool = palette(("#0b1238", "#142c62", "#16594f", "#2f7d44", "#6c56a8"), 0.45 + 0.22 * soft + 0.16 * fine)
     fall = (
         bump(depth - 0.05 * soft, 0.27, 0.065)
@@ -105,7 +111,8 @@ def _meadow(x: Field, y: Field, rng: Generator) -> Field:
     flowers = ramp(smooth_noise(rng, *GUIDE_PX, cell=0.012), 1.5, 1.8) * ramp(y, 0.50, 0.62)
     bloom = palette(("#de3a22", "#f7bd1e", "#fffdf2", "#d978a6"), 0.5 + 0.4 * soft)
     grass = blend(grass, bloom, flowers)
-    return blend(grass, palette(("#f3d9a0", "#fbe8c0"), 0.5 + 0.3 * fine), bump(depth, 0.006, 0.012) * 0.9)
+    sand = palette(("#c4603a", "#ef9a60", "#f6a868", "#fbd3a0", "#fdf0c0"), 0.50 + 0.20 * soft + 0.18 * fine)
+    return blend(grass, sand, ramp(depth + 0.010 * soft, 0.085, 0.055))
 
 
 def _leaves(x: Field, y: Field, rng: Generator) -> tuple[Field, Field, tuple[Field, Field]]:
@@ -133,7 +140,7 @@ def _things(x: Field, y: Field) -> list[tuple[NDArray[np.bool_], str, str]]:
         spine = foot_x + 0.022 * np.sin((foot_y - y) * 7)
         flare = girth * (1 + 1.2 * ramp(y, foot_y - 0.05, foot_y))
         things.append(((np.abs(x - spine) < flare) & (y < foot_y) & (y > top), "#c0603a", "#2b1c66"))
-    for mast, water, tall in ((0.235, 0.420, 0.165), (0.435, 0.345, 0.085), (0.105, 0.365, 0.070)):
+    for mast, water, tall in ((0.250, 0.385, 0.105), (0.440, 0.338, 0.065)):
         up = (water - y) / tall
         sail = (
             (up > 0.08)
@@ -143,12 +150,10 @@ def _things(x: Field, y: Field) -> list[tuple[NDArray[np.bool_], str, str]]:
         )
         hull = (np.abs(x - mast) < 0.40 * tall * (1 + 0.4 * up)) & (up > -0.06) & (up < 0.06)
         image = (up < -0.07) & (up > -0.75) & (np.abs(x - mast + 0.02 * np.sin(170 * y)) < 0.26 * tall * (1 + up))
-        things += [(image, "#fdf3d0", "#d9c4e0"), (hull, "#de3a22", "#5a1030"), (sail, "#fffdf2", "#f4c8b8")]
+        things += [(image, "#fbe8b8", "#a9b8e6"), (hull, "#5c349a", "#2b1c66"), (sail, "#fff3cf", "#f4b8a0")]
     for foot_x, foot_y, tall, dress, shade, hat in (
-        (0.478, 0.672, 0.205, "#7a3aa8", "#2b1c66", "#de3a22"),
-        (0.568, 0.676, 0.215, "#1a3a9c", "#0b0d33", "#0b0d33"),
-        (0.735, 0.545, 0.105, "#de3a22", "#5a1030", "#fbe25a"),
-        (0.785, 0.548, 0.095, "#fffdf2", "#d978a6", "#a81c3c"),
+        (0.535, 0.655, 0.155, "#7a3aa8", "#2b1c66", "#de3a22"),
+        (0.598, 0.657, 0.160, "#1a3a9c", "#0b0d33", "#0b0d33"),
     ):
         up = (foot_y - y) / tall
         coat = tall * (0.20 - 0.13 * ramp(up, 0.0, 0.55) + 0.055 * bump(up, 0.70, 0.09) - 0.06 * ramp(up, 0.76, 0.82))
@@ -158,9 +163,9 @@ def _things(x: Field, y: Field) -> list[tuple[NDArray[np.bool_], str, str]]:
         things.append((np.hypot(x - foot_x, (up - 0.89) * tall) < 0.072 * tall, "#fbc79a", "#b4603a"))
         brim = (np.abs(x - foot_x) < 0.085 * tall) & (np.abs(up - 0.955) < 0.028)
         things.append((brim | ((np.abs(x - foot_x) < 0.055 * tall) & (np.abs(up - 1.0) < 0.05)), hat, shade))
-    pole_x, top = 0.437, 0.437
-    things.append(((np.abs(x - pole_x - 0.12 * (y - top)) < 0.0028) & (y > top) & (y < 0.575), "#5a1030", "#5a1030"))
-    dome = (np.hypot((x - pole_x) / 1.45, y - top) < 0.046) & (y < top + 0.007 * np.cos((x - pole_x) * 190))
+    pole_x, top = 0.503, 0.482
+    things.append(((np.abs(x - pole_x - 0.12 * (y - top)) < 0.0028) & (y > top) & (y < 0.600), "#5a1030", "#5a1030"))
+    dome = (np.hypot((x - pole_x) / 1.45, y - top) < 0.038) & (y < top + 0.006 * np.cos((x - pole_x) * 190))
     things.append((dome, "#fbb52c", "#c22a24"))
     return things
 

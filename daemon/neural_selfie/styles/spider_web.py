@@ -68,7 +68,9 @@ def _near(x: Field, y: Field, place: tuple[float, float], reach: float) -> Field
 
 def _daylight(x: Field, y: Field) -> Field:
     """Return how bright the ground is lit: full at the sun, little in the corners."""
-    return 0.36 + 0.95 * _near(x, y, SUN, 0.34) + 0.75 * _near(x, y, GLADE, 0.22) + 0.35 * _near(x, y, (0.56, 0.6), 0.16)
+    return (
+        0.36 + 0.95 * _near(x, y, SUN, 0.34) + 0.75 * _near(x, y, GLADE, 0.22) + 0.35 * _near(x, y, (0.56, 0.6), 0.16)
+    )
 
 
 def _painted_ground(rng: Generator, width: int) -> Field:
@@ -89,9 +91,7 @@ def _guide(rng: Generator) -> Guide:
     """Return what the brush follows: strokes run round the hub, round the blurred lights and along the leaves' veins."""
     width_px, height_px = 768, round(768 * ASPECT)
     x, y = grid(width_px, height_px)
-    broad, middle, cross = (
-        smooth_noise(rng, width_px, height_px, cell=cell, octaves=3) for cell in (0.3, 0.12, 0.12)
-    )
+    broad, middle, cross = (smooth_noise(rng, width_px, height_px, cell=cell, octaves=3) for cell in (0.3, 0.12, 0.12))
     dx, dy = x - np.float32(HUB[0]), y - np.float32(HUB[1])
     sun, glade = _near(x, y, SUN, 0.36), _near(x, y, GLADE, 0.26)
     tone = 0.21 + 0.08 * broad + 0.06 * middle + 0.34 * sun + 0.20 * glade - 0.22 * ramp(np.hypot(dx, dy), 0.40, 0.75)
@@ -114,7 +114,9 @@ def _blurred_lights(rng: Generator, x: Field, y: Field, tone: Field, flow: list[
     for _ in range(120):
         left, top, size, gain, chance, heat = rng.random(6)
         centre = (left, top * ASPECT)
-        if chance > 0.25 + 0.9 * _near(*map(np.float32, centre), SUN, 0.36) + 0.6 * _near(*map(np.float32, centre), GLADE, 0.25):
+        if chance > 0.25 + 0.9 * _near(*map(np.float32, centre), SUN, 0.36) + 0.6 * _near(
+            *map(np.float32, centre), GLADE, 0.25
+        ):
             continue
         away = np.hypot(x - centre[0], y - centre[1]) / (0.012 + 0.048 * size)
         disc = ramp(away, 1.06, 0.92) * (0.55 + 0.55 * bump(away, 0.9, 0.18))
@@ -139,7 +141,11 @@ def _leaf(number: int, x: Field, y: Field, tone: Field, paints: Field, flow: lis
     phase = along * 13 - np.abs(across) * 2.4
     sunny = across * (1 if number % 2 else -1)
     value = 0.42 + 0.2 * sunny + 0.3 * ramp(sunny, 0.1, 0.95) + 0.12 * tone + 0.1 * np.cos(2 * np.pi * phase)
-    value += 0.34 * bump(across, 0, 0.1) + 0.26 * bump(phase - np.round(phase), 0, 0.15) + 0.22 * bump(np.abs(across), 0.9, 0.1)
+    value += (
+        0.34 * bump(across, 0, 0.1)
+        + 0.26 * bump(phase - np.round(phase), 0, 0.15)
+        + 0.22 * bump(np.abs(across), 0.9, 0.1)
+    )
     skin = palette(GREENS, (value * (0.66 + 0.07 * (number % 3))).clip(0.05, 0.74))
     if number % 3 == 1:
         skin = blend(skin, palette(TEALS, (0.9 * value).clip(0, 1)), np.full_like(x, 0.45))
@@ -186,7 +192,9 @@ def _spin(rng: Generator) -> _Web:
     angles = (np.arange(RADII) + rng.uniform(-0.27, 0.27, RADII)) * 2 * np.pi / RADII
     bulge = 1 + rng.normal(0, 0.022, RADII) + 0.07 * np.sin(2 * angles + 1) + 0.05 * np.sin(3 * angles + 4)
     closed = np.append(angles, angles[0] + 2 * np.pi), np.append(bulge, bulge[0])
-    return _Web(closed[0].astype(np.float32), closed[1].astype(np.float32), rng.random((64, RADII, 3)).astype(np.float32))
+    return _Web(
+        closed[0].astype(np.float32), closed[1].astype(np.float32), rng.random((64, RADII, 3)).astype(np.float32)
+    )
 
 
 def _blurred(mask: Field, radius_px: float) -> Field:

@@ -165,14 +165,14 @@ def _village(x: Field, y: Field, rng: Generator) -> tuple[NDArray[np.int8], Fiel
     tone = np.zeros_like(x)
     houses = [
         (0.225 + 0.043 * k + 0.012 * rng.standard_normal(), 0.668 + 0.020 * (k % 3), 0.9 + 0.4 * rng.random())
-        for k in range(10)
+        for k in range(9)
     ]
     for left, floor, size in sorted(houses, key=lambda house: house[1]):
         half, wall, roof = 0.017 * size, 0.024 * size, 0.020 * size
         across, up = np.abs(x - left), floor - y
         walls = (across < half) & (up > 0) & (up < wall)
         roofs = (up >= wall) & (up < wall + roof) & (across < half * 1.25 * (1 - (up - wall) / roof))
-        windows = walls & (np.abs(across - half * 0.45) < 0.0042) & (np.abs(up - wall * 0.5) < 0.0055)
+        windows = walls & (np.abs(x - left - half * 0.3) < 0.0060) & (np.abs(up - wall * 0.5) < 0.0065)
         part[walls], part[roofs], part[windows] = 1, 2, 3
         tone[walls | roofs] = rng.random()
     spire_x, floor = 0.437, 0.665
@@ -195,10 +195,10 @@ def _scene(rng: Generator) -> Guide:
     flow_x, flow_y = np.where(ground, land_x, flow_x), np.where(ground, land_y, flow_y)
 
     part, tone = _village(x, y, rng)
-    walls = palette(("#1a2a5c", "#2f5a8c", "#6f93a8", "#d8c890"), tone)
-    roofs = palette(("#16204e", "#5b2f4a", "#a8452c"), tone)
+    walls = palette(("#12204e", "#24497e", "#3f6f8e"), tone)
+    roofs = palette(("#0a1030", "#1c1f48", "#3b2c48"), tone)
     spire = palette(("#0c1238", "#2f4d94", "#a8cfd8"), tone)
-    windows = np.broadcast_to(colour("#ffd44a"), walls.shape)
+    windows = np.broadcast_to(colour("#ffcf3a"), walls.shape)
     for number, paint in ((1, walls), (2, roofs), (3, windows), (4, spire)):
         picture = np.where((part == number)[..., None], paint, picture)
     region[part > 0] = VILLAGE + part[part > 0]

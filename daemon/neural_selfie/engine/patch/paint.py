@@ -69,7 +69,7 @@ def paint(
         picture = guide if number == 0 else _enlarged(picture, guide, recipe.detail)
         images = sitting.style_images(factor)
         atlas = build_atlas(images, shares)
-        keys = draw_places(atlas, recipe.keys, recipe.patch_px, generator)
+        keys = draw_places(atlas, recipe.keys, recipe.patch_px, generator, mirrored=recipe.mirrored)
         patches = patches_at(atlas, keys, recipe.patch_px)
         code = fit_code(patches, recipe.dimensions)
         columns = key_columns(code.of(patches))
@@ -89,7 +89,7 @@ def paint(
             style = float(distances(grid, padded, atlas, field).mean()) / patches.shape[1]
             progress.step(number, iteration, picture, guide, weight, style=style)
         last = number == len(grids) - 1
-        octaves = octaves_of(images, _LAST_OCTAVES if last else 1)
+        octaves = octaves_of(images, recipe.refine_octaves if last else 1)
         for iteration in range(recipe.refine_steps if last else recipe.scale_steps):
             rate = recipe.refine_rate if last else recipe.scale_rate
             picture, lack = transported(picture, octaves, shares, generator, rate)

@@ -1,0 +1,82 @@
+"""For tests of files: other disks, small disks, disks that refuse, and system calls that fail or kill."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+
+
+@contextmanager
+def another_disk(here: Path) -> Iterator[Path]:
+    """Yield an empty folder on another file system than `here`."""
+    shm = Path("/dev/shm")  # noqa: S108 - not for secrets, but because it is another file system
+    if not shm.is_dir() or shm.stat().st_dev == here.stat().st_dev:
+        pytest.skip("no second file system here: /dev/shm is missing or the same as the temporary folder")
+    folder = Path(tempfile.mkdtemp(dir=shm))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def disk_of_one_mebibyte(here: Path) -> Iterator[Path]:
+    """Yield an empty disk of 1 MiB, mounted in `here`."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = here / "small disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting is not permitted here: {mounted.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Take away the right to write to a folder, also from root."""
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+def under_strace(code: str, *injections: str) -> str:
+    """Run Python code while the kernel fails, or kills it, at the system calls that `injections` name.
+
+    Return what it printed, or "killed". Every injection must have happened, or nothing was tested.
+    """
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed: system calls cannot be made to fail")
+    calls = ",".join(injection.partition(":")[0] for injection in injections)
+    inject = [f"--inject={injection}" for injection in injections]
+    with tempfile.NamedTemporaryFile("r") as log:
+        command = ["strace", "-f", "-o", log.name, f"--trace={calls}", *inject, sys.executable, "-B", "-c", code]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        if "PTRACE" in done.stderr:
+            pytest.skip("tracing processes is not permitted here")
+        happened = log.read()
+    if done.returncode == -signal.SIGKILL:
+        return "killed"
+    assert done.returncode == 0, done.stderr
+    assert happened.count("(INJECTED)") >= len(injections), "the system call did not happen"
+    return done.stdout
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return what lies in a folder, hidden files too."""
+    return {path.name for path in folder.iterdir()}
