@@ -1,4 +1,4 @@
-"""What the tests of the configuration share: product example, style images, the real command line, a child as nobody."""
+"""What the tests of the configuration share: the product's example, styles, the command line, a child as nobody."""
 
 import os
 import subprocess

@@ -128,8 +128,20 @@ def odd_inks() -> bytes:
     return profile(b"CMYK", tags, b"Lab ")
 
 
-def plain_png(size: tuple[int, int], bits: int, colour_type: int, pixel: bytes, *, rows: int | None = None) -> bytes:
-    """Return a PNG of one colour, written by hand because Pillow writes no 16-bit colour."""
+def plain_png(
+    size: tuple[int, int],
+    bits: int,
+    colour_type: int,
+    pixel: bytes,
+    *,
+    rows: int | None = None,
+    level: int = 6,
+    last_chunk: int = 0,
+) -> bytes:
+    """Return a PNG of one colour, written by hand because Pillow writes no 16-bit colour.
+
+    `rows`: how many are there, if not all; `level`: of compression; `last_chunk`: bytes in a data chunk of their own.
+    """
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -137,8 +149,10 @@ def plain_png(size: tuple[int, int], bits: int, colour_type: int, pixel: bytes, 
     width, height = size
     lines = (b"\0" + pixel * width) * (height if rows is None else rows)
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    stream = zlib.compress(lines, level)
+    cut = len(stream) - last_chunk
+    parts = (b"IHDR", header), (b"IDAT", stream[:cut]), (b"IDAT", stream[cut:]), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
 def _fixed(*numbers: float) -> list[int]:

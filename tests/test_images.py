@@ -113,6 +113,13 @@ def test_cmyk(decode: Decode, kind: str, options: dict[str, Any]) -> None:
     np.testing.assert_allclose(proofed, [(119, 119, 119), (185, 185, 185)], atol=3)  # L* 50 and 75
 
 
+def test_grey_with_the_profile_of_colours(decode: Decode) -> None:
+    """A grey photo that carries the profile of a colour camera is converted as a colour photo without colours."""
+    picture = decode(encoded(Image.new("L", (40, 40), 128), "PNG", icc_profile=display_p3()))
+    np.testing.assert_allclose(picture.pixels * 255, 128, atol=1.01)
+    assert picture.warnings == ()
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
 def test_grey_profile(decode: Decode, mode: str) -> None:
     """Grey with a profile is converted too: half of linear light is 188 in sRGB, not 128."""

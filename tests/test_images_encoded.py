@@ -81,7 +81,7 @@ def test_alpha_is_kept_or_painted_white(decode: Decode) -> None:
     np.testing.assert_allclose(flat[32, [20, 80], 0], [0.2, 1], atol=0.02)
 
 
-def test_optimised_jpeg_of_noise_fits_its_buffer(decode: Decode) -> None:
+def test_jpeg_of_noise_fits_its_buffer(decode: Decode) -> None:
     """The worst case for the encoder's buffer, noise at quality 100, is written whole."""
     pixels = np.random.default_rng(1).random((300, 400, 3), np.float32)
     assert decode(images.encode(pixels, quality=100)).pixels.shape == (300, 400, 3)

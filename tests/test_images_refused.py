@@ -5,6 +5,7 @@ import re
 import struct
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,30 @@ def test_whole_jpegs_of_any_size_pass_that_check(decode: Decode, width: int, hei
         data = encoded(noisy(width, height), "JPEG", subsampling=subsampling, **options)
         expected = np.asarray(Image.open(io.BytesIO(data)))
         np.testing.assert_array_equal(np.rint(decode(data + b"trailing data").pixels * 255), expected)
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+def test_a_cut_tiff_with_its_directory_in_front_is_truncated(decode: Decode, compression: int) -> None:
+    """A TIFF as Photoshop writes it, directory first, is truncated and not damaged while it is being copied."""
+    pixels = noisy(64, 64).convert("L").tobytes()
+    strip = pixels if compression == 1 else zlib.compress(pixels)
+    tags = {256: 64, 257: 64, 258: 8, 259: compression, 262: 1, 273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: 64}
+    tags[279] = len(strip)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    whole = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + strip
+    assert decode(whole).pixels.shape == (64, 64, 3)
+    for length in (100, 300, len(whole) // 2, len(whole) - 100):
+        with pytest.raises(TruncatedPhotoError):
+            decode(whole[:length])
+
+
+def test_damage_that_only_the_check_sums_show_is_found_out(decode: Decode) -> None:
+    """A PNG of which Pillow has all rows before it comes to the check sum of the stream is still checked."""
+    data = plain_png((64, 64), 8, 0, b"\x55", level=0, last_chunk=4)
+    assert decode(data).pixels.shape == (64, 64, 3)
+    place = data.index(b"\x55" * 20)
+    with pytest.raises(DamagedPhotoError):
+        decode(data[:place] + b"\x99" + data[place + 1 :])
 
 
 def test_damage_is_told_from_truncation(decode: Decode) -> None:

@@ -17,7 +17,7 @@ from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
 from made_pictures import display_p3, encoded, quadrants
-from neural_selfie.engine import images, metadata
+from neural_selfie.engine import containers, images, metadata
 from neural_selfie.errors import PhotoRefusedError
 from neural_selfie.model import Limits
 
@@ -108,6 +108,19 @@ def test_no_record_is_said_plainly(tmp_path: Path, data: bytes) -> None:
         metadata.extract(path)
     with pytest.raises(PhotoRefusedError, match=r"^This picture carries no record"):
         metadata.extract(data)
+
+
+def test_parts_of_a_long_record_may_stand_in_any_order() -> None:
+    """The parts of a record that fills several JPEG segments are put together by what they say, not as they come."""
+    text = record(200_000)
+    data = images.encode(PIXELS, embedded=text)
+    parts = [
+        part for part in containers.jpeg_segments(data) if data[part.start :].startswith(metadata.EXTENSION_HEADER)
+    ]
+    assert len(parts) > 2
+    segments = [data[part.start - 4 : part.end] for part in parts]
+    shuffled = data[: parts[0].start - 4] + b"".join(reversed(segments)) + data[parts[-1].end :]
+    assert json.loads(metadata.extract(shuffled)) == json.loads(text)
 
 
 def test_entities_in_xmp_are_not_expanded() -> None:
@@ -272,6 +285,14 @@ def test_photo_without_exif_gets_ours_only(tmp_path: Path) -> None:
     """A photo that says nothing still yields a painting that says what painted it."""
     _, exif = _carried(tmp_path, encoded(Image.fromarray(quadrants()), "PNG"))
     assert set(exif) == {Base.Orientation, Base.Software, Base.ImageDescription, IFD.Exif}
+
+
+def test_exif_that_is_none_is_said(tmp_path: Path) -> None:
+    """EXIF that cannot be read at all costs a warning, not the photo."""
+    data = encoded(Image.fromarray(quadrants()), "PNG", exif=b"Exif\0\0this is no TIFF header")
+    picture = images.decode(_written(tmp_path, data), Limits())
+    assert (picture.exif, picture.taken_at) == (None, None)
+    assert "EXIF" in picture.warnings[0]
 
 
 @given(noise=st.binary(min_size=1, max_size=120), at=st.integers(0, 250))

@@ -208,7 +208,7 @@ def test_wrong_arguments() -> None:
         (picture[0], [(picture, 1.0)]),
         (picture, [(picture[:1], 1.0)]),
     ):
-        with pytest.raises(ValueError, match="style image|is a tensor"):
+        with pytest.raises(ValueError, match=r"style image|is a tensor"):
             stylize(photo, styles, QUICK, device="cpu")
 
 

@@ -103,7 +103,8 @@ def encode(
     image = _eight_bits(pixels, alpha, keep_alpha=format != "jpg")
     common = {"icc_profile": srgb_profile(), "exif": exif or b""}
     if format == "jpg":
-        encoded = _jpeg(image, quality, **common)
+        # Never optimize=True: Pillow guesses the buffer it needs, and paint in 4:4:4 needs more.
+        encoded = _saved(image, "JPEG", quality=quality, subsampling=0, **common)
     elif format == "png":
         encoded = _saved(image, "PNG", **common)
     else:
@@ -137,14 +138,6 @@ def preview(pixels: Pixels, long_edge_px: int, *, alpha: Pixels | None = None) -
     image = _eight_bits(pixels, alpha, keep_alpha=False)
     image.thumbnail((long_edge_px, long_edge_px), Image.Resampling.LANCZOS)
     return _jpeg(image, PREVIEW_QUALITY)
-
-
-def _jpeg(image: Image.Image, quality: int, **common: bytes) -> bytes:
-    # Pillow guesses the buffer that optimising needs, 2 bytes per pixel; noise in 4:4:4 at quality 100 needs more.
-    try:
-        return _saved(image, "JPEG", quality=quality, subsampling=0, optimize=True, **common)
-    except OSError:
-        return _saved(image, "JPEG", quality=quality, subsampling=0, **common)
 
 
 def _saved(image: Image.Image, kind: str, **options: int | bytes) -> bytes:

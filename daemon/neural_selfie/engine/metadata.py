@@ -82,7 +82,7 @@ def _packet(inside: str, attributes: str = "") -> bytes:
 
 
 def _record_packet(text: str) -> bytes:
-    return _packet(f"<ns:record>{escape(text, {chr(13): '&#13;'})}</ns:record>")
+    return _packet(f"<ns:record>{escape(text)}</ns:record>")
 
 
 def _embed_in_jpeg(picture: bytes, text: str) -> bytes:

@@ -30,7 +30,7 @@ class PatchRecipe(_Recipe):
     )
     detail: float = Field(default=0.5, ge=0, le=2, description="how strongly the photo's fine lines are drawn")
     edges: float = Field(default=3.0, ge=0, le=10, description="how much more of the photo stays along its edges")
-    faces: float = Field(default=2.0, ge=0, le=10, description="how much more of the photo stays where faces may be")
+    faces: float = Field(default=1.0, ge=0, le=10, description="how much more of the photo stays where faces may be")
 
     # 7 px as in GPNN; 0.7 and 40 px by eye: GPNN's 0.75 from 200 px leaves large strokes out.
     patch_px: int = Field(default=7, ge=3, le=15, description="edge of the square patches that are matched, px")
@@ -43,13 +43,12 @@ class PatchRecipe(_Recipe):
     dimensions: int = Field(default=24, ge=4, le=147, description="numbers that describe a patch when compared")
     # By eye: without joins strokes are blurred, with more the photo's own lines go.
     joins: int = Field(default=1, ge=0, le=8, description="passes in which patches try to continue their neighbours'")
-    mirrored: bool = Field(default=True, description="whether the style may also be used mirrored")
-    refine_octaves: int = Field(default=3, ge=1, le=6, description="octaves of the last sharpening")
     # GPDM takes 300 small steps at every scale; as each of these moves all that lacks, a few do (by eye and score).
     scale_steps: int = Field(default=4, ge=0, le=100, description="sharpening steps at each scale but the last")
     scale_rate: float = Field(default=0.5, ge=0, le=1, description="share of the lack that such a step gives back")
     refine_steps: int = Field(default=16, ge=0, le=100, description="sharpening steps at the last scale")
     refine_rate: float = Field(default=1.0, ge=0, le=1, description="share of the lack that such a step gives back")
+    refine_px: int = Field(default=32, ge=8, le=256, description="short edge of the coarsest octave they sharpen, px")
 
 
 class GatysRecipe(_Recipe):

@@ -81,9 +81,7 @@ def build_atlas(images: Sequence[Tensor], shares: Sequence[float]) -> Atlas:
     )
 
 
-def draw_places(
-    atlas: Atlas, count: int, patch_px: int, generator: torch.Generator, *, mirrored: bool = True
-) -> Places:
+def draw_places(atlas: Atlas, count: int, patch_px: int, generator: torch.Generator) -> Places:
     """Given how many, return places drawn evenly over each style image, each image by its share; at least one each.
 
     `generator` lives on the CPU, so that the same seed draws the same places on every device.
@@ -94,7 +92,7 @@ def draw_places(
     column: list[Tensor] = []
     for image, share in enumerate(atlas.shares):
         number = max(1, round(count * share))
-        view.append(2 * image + torch.randint(1 + mirrored, (number,), generator=generator))
+        view.append(2 * image + torch.randint(2, (number,), generator=generator))
         for edges, parts in ((atlas.height, row), (atlas.width, column)):
             parts.append(torch.randint(int(edges[2 * image]) - patch_px + 1, (number,), generator=generator))
     return Places(*(torch.cat(parts).to(device) for parts in (view, row, column)))

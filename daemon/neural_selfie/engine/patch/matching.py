@@ -16,6 +16,7 @@ from neural_selfie.engine.patch.canvas import Grid, distances
 
 _CHUNK = 256  # queries per product: 256 x 8,000 distances stay in a CPU's cache (measured best of 128..4,096)
 _BLOCK = 32  # keys whose minimum is taken first: minima across rows vectorise, the position of a minimum does not
+_CHUNKS_TOLD = 64  # between two calls of on_rows
 _COVERAGE_QUERIES = 6000  # enough to estimate each key's smallest distance; all of them change few choices
 
 
@@ -92,17 +93,16 @@ def search_all(
     `coverage` is GPNN's alpha. Each key's smallest distance is taken over a draw of the queries. `on_rows` is told
     how many queries were done since it was last told.
     """
-    rows = query_rows(coded)
-    drawn = rows
-    if len(rows) > _COVERAGE_QUERIES:
-        chosen = torch.randperm(len(rows), generator=generator)[:_COVERAGE_QUERIES]
-        drawn = rows[chosen.to(rows.device)]
-    divisor = coverage + coverage_of(drawn, columns)
+    drawn = coded
+    if len(coded) > _COVERAGE_QUERIES:
+        chosen = torch.randperm(len(coded), generator=generator)[:_COVERAGE_QUERIES]
+        drawn = coded[chosen.to(coded.device)]
+    divisor = coverage + coverage_of(query_rows(drawn), columns)
     columns = columns / divisor
     found = []
-    for first in range(0, len(rows), 64 * _CHUNK):
-        part = rows[first : first + 64 * _CHUNK]
-        found.append(nearest(part, columns))
+    for first in range(0, len(coded), _CHUNKS_TOLD * _CHUNK):
+        part = coded[first : first + _CHUNKS_TOLD * _CHUNK]
+        found.append(nearest(query_rows(part), columns))
         on_rows(len(part))
     number = torch.cat(found)
     return number, divisor[number]

@@ -4,6 +4,7 @@ Bidirectional matching after GPNN (Granot et al. 2022), sliced transport after G
 differs from the papers says so where it happens. Devices, sizes and shapes are settled before (engine/entry.py).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,6 @@ from neural_selfie.engine.patch.weight_map import weight_map
 from neural_selfie.engine.recipe import PatchRecipe
 
 _FINE = 0.4  # above this scale only every second patch is matched: neighbours overlap enough
-_LAST_OCTAVES = 3  # at the last scale, coarser octaves get their contrast back too
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def paint(
         picture = guide if number == 0 else _enlarged(picture, guide, recipe.detail)
         images = sitting.style_images(factor)
         atlas = build_atlas(images, shares)
-        keys = draw_places(atlas, recipe.keys, recipe.patch_px, generator, mirrored=recipe.mirrored)
+        keys = draw_places(atlas, recipe.keys, recipe.patch_px, generator)
         patches = patches_at(atlas, keys, recipe.patch_px)
         code = fit_code(patches, recipe.dimensions)
         columns = key_columns(code.of(patches))
@@ -89,7 +89,7 @@ def paint(
             style = float(distances(grid, padded, atlas, field).mean()) / patches.shape[1]
             progress.step(number, iteration, picture, guide, weight, style=style)
         last = number == len(grids) - 1
-        octaves = octaves_of(images, recipe.refine_octaves if last else 1)
+        octaves = octaves_of(images, _octave_count(grid, recipe.refine_px) if last else 1)
         for iteration in range(recipe.refine_steps if last else recipe.scale_steps):
             rate = recipe.refine_rate if last else recipe.scale_rate
             picture, lack = transported(picture, octaves, shares, generator, rate)
@@ -107,6 +107,10 @@ def _prepared(photo: Tensor, styles: Sequence[Tensor], shares: Sequence[float], 
         shares=tuple(shares),
         recipe=recipe,
     )
+
+
+def _octave_count(grid: Grid, least_px: int) -> int:
+    return 1 + max(0, int(math.log2(min(grid.height, grid.width) / least_px)))
 
 
 def _enlarged(picture: Tensor, guide: Tensor, detail: float) -> Tensor:
