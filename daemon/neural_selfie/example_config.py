@@ -1,8 +1,8 @@
 """Writes config.example.yaml from the models: `python -m neural_selfie.example_config > config.example.yaml`.
 
 Every option stands in it with its default and its description, and each of them is written down once, in the model.
-What a model cannot show (a rule, a sweep, several styles, a sidecar) stands here as an example. A line that begins
-with # and no blank is an example, valid YAML without its #; the tests prove that for each.
+What a model cannot show (a rule, a sweep, several styles, a sidecar) stands here as an example: lines that are valid
+YAML without their #. Nothing is checked here; the tests prove all of it.
 """
 
 import re
@@ -28,7 +28,7 @@ Every option of neural-selfie with its default: a line that you take out changes
 The daemon reads {DEFAULT_PATH}, or the file in ${PATH_VARIABLE}, or `--config FILE`.
 The environment overrides the file: {PREFIX}WATCH__QUIET_SECONDS=5, {PREFIX}DEFAULT_PRESETS='[scream]'.
 Relative folders and style images are looked for beside this file; style images then among those that ship.
-A line that begins with # and no blank is an example: take the # away (and the line with the same key).
+A # with no blank behind it begins an example: take the # from each of its lines, and drop the line that has its key.
 `neural-selfie config check` names what is wrong, by line and key.
 """
 

@@ -6,7 +6,6 @@ Runs in the daemon's one loop and decodes nothing itself: a hostile file can at 
 import os
 import stat
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,10 +38,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One call of the inspector: the file and what a photo may be."""
+    """One call of the inspector: the file, what a photo may be, and what the file was when the call was made."""
 
     path: Path
     limits: Limits
+    seen: FileFacts
 
 
 def inspect(call: Inspection) -> PhotoFacts:
@@ -62,7 +62,7 @@ class Intake:
     settler: Settler = field(init=False)
     inspector: Seat = field(init=False)
     refused: int = 0
-    _ready: deque[Path] = field(default_factory=deque)
+    _ready: dict[Path, None] = field(default_factory=dict)  # in order, and found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
     _crashes: dict[Path, int] = field(default_factory=dict)
 
@@ -89,23 +89,26 @@ class Intake:
         dropped = path.relative_to(self.catalogue.settings.inbox)
         if stat.S_ISDIR(facts.st_mode) or names.is_ignored(dropped, self.catalogue.settings.watch.ignore):
             return
-        seen = FileFacts(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+        seen = FileFacts.of(facts)
         if self._left_alone.get(path) == seen:
             return
         if not stat.S_ISREG(facts.st_mode):
             self._refuse_special(path, facts.st_mode, seen, now)
         elif names.is_sidecar(path):
             return
-        elif self._is_in_hand(path) or self.ledger.is_kept(path, seen.size, seen.mtime_ns, seen.inode):
+        elif self._is_in_hand(path):
+            return  # what is found out about it will be compared with the file as it is then
+        elif self.ledger.is_kept(path, seen.size, seen.mtime_ns, seen.inode):
             self.settler.forget(path)
         elif self.settler.observe(path, seen, now) and at_hand:
-            self.inspector.submit(Inspection(path, self.limits), inspect)
+            self.inspector.submit(Inspection(path, self.limits, seen), inspect)
 
     def tick(self, now: float) -> None:
         """Send the next finished file to the inspector, and end an inspector that takes too long."""
-        self._ready.extend(path for path in self.settler.due(now) if path not in self._ready)
+        self._ready.update(dict.fromkeys(self.settler.due(now)))
         while self.inspector.free and self._ready:
-            path = self._ready.popleft()
+            path = next(iter(self._ready))
+            del self._ready[path]
             self.sighted(path, now, at_hand=True)
         started_at = self.inspector.started_at
         if started_at is not None and time.monotonic() - started_at > _INSPECTION_SECONDS:
@@ -124,6 +127,8 @@ class Intake:
                 self._crashed(path, now)
             elif message.error is not None:
                 self._not_whole(path, message.error, now)
+            elif FileFacts.of(os.lstat(path)) != message.call.seen:
+                self.settler.postpone(path, now, 0.0)  # somebody rewrote it meanwhile: what was found out is void
             else:
                 self._admit(path, message.value, now)
         except (SelfieError, OSError) as error:  # a folder is full or gone, a permission is missing: the file stays
@@ -176,7 +181,7 @@ class Intake:
         facts = os.lstat(path)
         moved = self.filing.refuse(path, error, now, sidecar)
         if os.path.lexists(path):
-            self._left_alone[path] = FileFacts(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+            self._left_alone[path] = FileFacts.of(facts)
         self.refused += 1
         log.warning(
             "photo.refused",

@@ -88,6 +88,11 @@ def refuse_overlaps(settings: Settings) -> None:
         "originals.folder": settings.originals_folder,
         "state": settings.state,
     }
+    for name, folder in {"inbox": settings.inbox, **others}.items():
+        try:
+            folder.resolve()
+        except RuntimeError:
+            raise ConfigError(f"{name}: {folder} is a link that leads to itself.") from None
     for name, folder in others.items():
         if storage.is_within(folder, settings.inbox):
             raise ConfigError(

@@ -32,6 +32,8 @@ def held(path: Path) -> Iterator[None]:
         os.ftruncate(descriptor, written)  # afterwards: whoever asks meanwhile finds a number
         yield
     finally:
+        free = struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, free)  # a child that is just being started has the descriptor too
         os.close(descriptor)
 
 

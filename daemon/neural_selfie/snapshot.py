@@ -76,8 +76,10 @@ def all_counts(ledger: Ledger) -> dict[str, int]:
 
 
 def _running(ledger: Ledger, job: Job, progress: Progress | None, now: float) -> Running:
-    seconds = now - (job.started_at or now)
+    seconds = max(now - (job.started_at or now), 0.0)
     eta = None
+    if progress is not None and progress.attempt != job.attempts:
+        progress = None  # of a worker that died: the picture was begun anew
     if progress is not None and progress.fraction >= _FRACTION_FOR_ETA:
         eta = seconds / progress.fraction - seconds
     return Running(

@@ -137,7 +137,7 @@ def preview(pixels: Pixels, long_edge_px: int, *, alpha: Pixels | None = None) -
     """Given sRGB pixels (H, W, 3) in 0..1, return a small JPEG, at most `long_edge_px` long and never enlarged."""
     image = _eight_bits(pixels, alpha, keep_alpha=False)
     image.thumbnail((long_edge_px, long_edge_px), Image.Resampling.LANCZOS)
-    return _jpeg(image, PREVIEW_QUALITY)
+    return _saved(image, "JPEG", quality=PREVIEW_QUALITY)
 
 
 def _saved(image: Image.Image, kind: str, **options: int | bytes) -> bytes:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 from neural_selfie.styles.fields import Field, grid, ramp
-from neural_selfie.styles.tracery import Mask, Texture, enlarged, texture
+from neural_selfie.styles.tracery import Floats, Mask, Texture, enlarged, texture
 
 POINTS = 1024
 HEIGHT = 768
@@ -74,7 +74,7 @@ class Block:
             np.minimum(nearest, np.hypot(x - x0 - along * dx, y - y0 - along * dy), out=nearest)
         return enlarged(nearest.astype(np.float32), width_px, height_px)
 
-    def cut(self, where: Mask, rise: Field, along: Field, spacing: float, tone: Field, taper: float = 46) -> None:
+    def cut(self, where: Mask, rise: Floats, along: Floats, *, spacing: float, tone: Floats, taper: float) -> None:
         """Carve `where`: black lines stand at equal `rise`, as wide as `tone` (share of black) asks for.
 
         They breathe, end and begin over about `taper` points of `along`; where tone is low they are cut away, where
@@ -91,13 +91,13 @@ class Block:
         edge = (share / 2 - np.abs(rise / spacing - line - 0.5)) * spacing
         self.black[where] = np.clip(edge * self.scale + 0.5, 0, 1)
 
-    def outline(self, away: Field, half: float, where: Mask | None = None) -> None:
+    def outline(self, away: Floats, half: float, where: Mask | None = None) -> None:
         """Leave a black line of varying width where `away`, in points, is near 0."""
         width = half * (1 + 0.45 * self.noise(40, layer=next(self.layers)))
         ink = np.clip((width - np.abs(away)) * self.scale + 0.5, 0, 1)
         np.maximum(self.black, ink if where is None else ink * where, out=self.black)
 
-    def ink(self, where: Mask, blue: Field | float, red: Field | float) -> None:
+    def ink(self, where: Mask, blue: Floats | float, red: Floats | float) -> None:
         """Set how much of the two colours is printed there."""
         for block, amount in ((self.blue, blue), (self.red, red)):
             block[where] = np.broadcast_to(np.asarray(amount, dtype=np.float32), where.shape)[where]
@@ -113,9 +113,10 @@ class Block:
                     reach = (radius + rim) * self.scale
                     draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=shade)
         drawn = np.asarray(picture)
-        white, rims = drawn == 255, drawn == 0  # noqa: PLR2004 - the two values drawn above
+        white, rims = drawn == 255, drawn == 0
         slant = 0.6 * self.x + 0.8 * self.y + 3 * np.sin(self.x / 9)
-        self.cut(white, slant, self.x - self.y, 6, 0.02 + 0.26 * self.noise(30, layer=next(self.layers)), 16)
+        tone = 0.02 + 0.26 * self.noise(30, layer=next(self.layers))
+        self.cut(white, slant, self.x - self.y, spacing=6, tone=tone, taper=16)
         self.black[rims] = 1
         self.ink(white | rims, 0, 0.06)
 
@@ -138,8 +139,8 @@ def curve(*points: tuple[float, float]) -> Points:
     return np.vstack([spline.reshape(-1, 2), given[-1:]])
 
 
-def finger(root: Points, ahead: Points, towards: Points, length: float, radius: float, curl: float) -> Finger:
-    """Given a root and two directions, return a tapering finger that leaves along one and curls, radians, to the other."""
+def finger(root: Points, ahead: Points, towards: Points, *, length: float, radius: float, curl: float) -> Finger:
+    """Given a root and two directions, return a tapering finger that leaves along one and curls to the other."""
     steps = 26
     side = np.sign(ahead[0] * towards[1] - ahead[1] * towards[0]) or 1.0
     share = np.arange(steps) / steps

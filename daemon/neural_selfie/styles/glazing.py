@@ -42,11 +42,11 @@ class Panes:
     @property
     def scale(self) -> float:
         """Return how many pixels a point has."""
-        return self.x.shape[1] / POINTS
+        return float(self.x.shape[1] / POINTS)
 
 
 def leaded(panes: Panes, wood: Texture, rng: Generator) -> Image.Image:
-    """Given the plan of a window, return it as it looks from inside on a bright day, (RGB, `OVERSIZE` times smaller)."""
+    """Given the plan of a window, return it as it looks from inside by day, RGB, `OVERSIZE` times smaller."""
     scale = panes.scale
     to_pane = softened(distance(borders(panes.pane), int(16 * scale) + 1), 0.5 * scale) / np.float32(scale)
     glass = _glass(panes, wood, to_pane)

@@ -1,34 +1,27 @@
-"""The style image `spider-web`: an orb web hung with dew, lit from behind, before leaves and blurred lights; all in greens.
+"""The style image `spider-web`: an orb web hung with dew, lit from behind, before leaves and blurred lights.
 
-The web is a pair of smooth coordinates, turn and sector, in which threads are the whole numbers. It follows what spiders
-do (uneven radii, sagging chords, torn threads, beads of one size in a row), not one web that exists.
+Every mesh holds a film of its own green, like glass, so that the web is more than lines; `orb` knows where the threads
+run. No photograph is behind it.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
 from neural_selfie.styles.fields import Field, blend, bump, colour, grid, palette, ramp, smooth_noise, unit
+from neural_selfie.styles.orb import GROWTH, HUB, PITCH, TORN, Web, beads, spin
 from neural_selfie.styles.strokes import OVERSIZE, Brush, Guide, blank, lay, lit, scatter
 
 ASPECT = 0.75
-HUB = (0.545, 0.365)
 SUN = (0.80, 0.10)
 GLADE = (0.20, 0.55)  # where light comes through at the left
 GREENS = ("#020b08", "#04180f", "#07301c", "#0d5427", "#237f2c", "#5aa82e", "#a8d23a", "#e9f37d", "#fdffe0")
 TEALS = ("#02100f", "#04262a", "#0a5a56", "#2f9a78", "#b8f0a0")
 AMBERS = ("#1c1a04", "#6a5a10", "#d2a52c", "#f8e388", "#fffbe0")
-PANES = ("#083a2c", "#0c6a4a", "#1f8a34", "#6cb52c", "#b9d838", "#e6c63c")
+PANES = ("#06463c", "#0a7a58", "#1c9a3a", "#6cc02c", "#c6e23a", "#f2cf3e")
 SILK = ("#8fbf42", "#cfec6e", "#f6ffba", "#ffffff")
 DEW = ("#03140a", "#0c4a22", "#69b42c", "#e8f86a", "#ffffe6")
 
-RADII = 30
-START = 0.034  # radius at which the catching spiral begins, in picture widths like the two below
-PITCH = 0.0180
-GROWTH = 0.022  # how much wider the spiral gets with each turn
-TURNS = 30
 THREAD = 0.0013  # half the width of a thread
 
 LEAVES = (  # base, tip, half width, bend
@@ -51,7 +44,7 @@ def paint(seed: int = 11, width: int = 1024) -> Image.Image:
     rng = np.random.default_rng(seed)
     ground = _painted_ground(rng, width)
     height_px, width_px = ground.shape[:2]
-    web = _spin(rng)
+    web = spin(rng)
     x, y = grid(width_px, height_px)
     wave = [0.0035 * smooth_noise(rng, width_px, height_px, cell=0.16, octaves=2) for _ in range(2)]
     glimmer = smooth_noise(rng, width_px, height_px, cell=0.02, octaves=3)
@@ -66,11 +59,15 @@ def _near(x: Field, y: Field, place: tuple[float, float], reach: float) -> Field
     return bump(np.hypot(x - np.float32(place[0]), y - np.float32(place[1])), 0, reach)
 
 
+def _chance_of_light(x: float, y: float) -> float:
+    sun, glade = np.hypot(x - SUN[0], y - SUN[1]) / 0.36, np.hypot(x - GLADE[0], y - GLADE[1]) / 0.25
+    return float(0.25 + 0.9 * np.exp(-(sun**2)) + 0.6 * np.exp(-(glade**2)))
+
+
 def _daylight(x: Field, y: Field) -> Field:
     """Return how bright the ground is lit: full at the sun, little in the corners."""
-    return (
-        0.36 + 0.95 * _near(x, y, SUN, 0.34) + 0.75 * _near(x, y, GLADE, 0.22) + 0.35 * _near(x, y, (0.56, 0.6), 0.16)
-    )
+    light = 0.26 + 1.4 * _near(x, y, SUN, 0.31) + 1.9 * _near(x, y, GLADE, 0.19)
+    return np.asarray(light + 1.3 * _near(x, y, (0.60, 0.60), 0.15) + 0.5 * _near(x, y, HUB, 0.12), dtype=np.float32)
 
 
 def _painted_ground(rng: Generator, width: int) -> Field:
@@ -84,28 +81,30 @@ def _painted_ground(rng: Generator, width: int) -> Field:
         lay(canvas, guide, brush, scatter(rng, count, ASPECT, where), rng)
     picture = lit(canvas, relief=1.0, gloss=0.12, weave=0.2)
     large = picture.resize((picture.width * OVERSIZE, picture.height * OVERSIZE), Image.Resampling.BICUBIC)
-    return (np.asarray(large, dtype=np.float32) / 255) ** np.float32(2.2)
+    return np.asarray((np.asarray(large, dtype=np.float32) / 255) ** 2.2, dtype=np.float32)
 
 
 def _guide(rng: Generator) -> Guide:
-    """Return what the brush follows: strokes run round the hub, round the blurred lights and along the leaves' veins."""
+    """Return what the brush follows: strokes run round the hub, round the lights and along veins."""
     width_px, height_px = 768, round(768 * ASPECT)
     x, y = grid(width_px, height_px)
     broad, middle, cross = (smooth_noise(rng, width_px, height_px, cell=cell, octaves=3) for cell in (0.3, 0.12, 0.12))
     dx, dy = x - np.float32(HUB[0]), y - np.float32(HUB[1])
     sun, glade = _near(x, y, SUN, 0.36), _near(x, y, GLADE, 0.26)
-    tone = 0.21 + 0.08 * broad + 0.06 * middle + 0.34 * sun + 0.20 * glade - 0.22 * ramp(np.hypot(dx, dy), 0.40, 0.75)
+    tone = 0.22 + 0.08 * broad + 0.06 * middle + 0.34 * sun + 0.26 * glade + 0.16 * _near(x, y, (0.60, 0.60), 0.18)
+    tone -= 0.20 * ramp(np.hypot(dx, dy), 0.40, 0.75)
     flow_x, flow_y = unit(-dy + 0.25 * dx, dx + 0.25 * dy)
     flow = [flow_x + 0.3 * middle, flow_y + 0.3 * cross]
     warm = _blurred_lights(rng, x, y, tone, flow)
     tone = np.where(tone > 0.55, 0.55 + 0.35 * np.tanh((tone - 0.55) / 0.35), tone).clip(0.02, 0.9)
     paints = blend(palette(GREENS, tone), palette(TEALS, tone), (0.25 + 0.28 * broad - 0.4 * sun).clip(0, 0.8))
     paints = blend(paints, palette(AMBERS, tone), (0.7 * warm).clip(0, 0.75))
-    region = np.zeros((height_px, width_px), dtype=np.int8)
-    for number in range(len(LEAVES)):
-        _leaf(number, x, y, middle + sun, paints, flow, region)
     flow_x, flow_y = unit(*flow)
-    return Guide(colour=paints.astype(np.float32), flow_x=flow_x, flow_y=flow_y, region=region)
+    region = np.zeros((height_px, width_px), dtype=np.int8)
+    guide = Guide(colour=paints, flow_x=flow_x, flow_y=flow_y, region=region)
+    for number in range(len(LEAVES)):
+        _leaf(number, x, y, middle + sun, guide)
+    return guide
 
 
 def _blurred_lights(rng: Generator, x: Field, y: Field, tone: Field, flow: list[Field]) -> Field:
@@ -114,9 +113,7 @@ def _blurred_lights(rng: Generator, x: Field, y: Field, tone: Field, flow: list[
     for _ in range(120):
         left, top, size, gain, chance, heat = rng.random(6)
         centre = (left, top * ASPECT)
-        if chance > 0.25 + 0.9 * _near(*map(np.float32, centre), SUN, 0.36) + 0.6 * _near(
-            *map(np.float32, centre), GLADE, 0.25
-        ):
+        if chance > _chance_of_light(*centre):
             continue
         away = np.hypot(x - centre[0], y - centre[1]) / (0.012 + 0.048 * size)
         disc = ramp(away, 1.06, 0.92) * (0.55 + 0.55 * bump(away, 0.9, 0.18))
@@ -127,8 +124,8 @@ def _blurred_lights(rng: Generator, x: Field, y: Field, tone: Field, flow: list[
     return warm
 
 
-def _leaf(number: int, x: Field, y: Field, tone: Field, paints: Field, flow: list[Field], region: np.ndarray) -> None:
-    """Paint one leaf into `paints`, `flow` and `region`: midrib, side veins, a lit and a shaded half, a cast shadow."""
+def _leaf(number: int, x: Field, y: Field, tone: Field, guide: Guide) -> None:
+    """Paint one leaf into the guide: midrib, side veins, a lit and a shaded half, a cast shadow."""
     base, tip, half, bend = LEAVES[number]
     ahead = np.array(tip) - np.array(base)
     length = float(np.hypot(*ahead))
@@ -149,61 +146,21 @@ def _leaf(number: int, x: Field, y: Field, tone: Field, paints: Field, flow: lis
     skin = palette(GREENS, (value * (0.66 + 0.07 * (number % 3))).clip(0.05, 0.74))
     if number % 3 == 1:
         skin = blend(skin, palette(TEALS, (0.9 * value).clip(0, 1)), np.full_like(x, 0.45))
-    paints *= (1 - 0.6 * bump(np.abs(across), 1.12, 0.16) * (along > 0) * (along < 1))[..., None]
-    paints[inside] = skin[inside]
-    region[inside] = number + 1
+    guide.colour[:] *= (1 - 0.6 * bump(np.abs(across), 1.12, 0.16) * (along > 0) * (along < 1))[..., None]
+    guide.colour[inside] = skin[inside]
+    guide.region[inside] = number + 1
     side = np.sign(across)
-    flow[0] = np.where(inside, fx - 0.75 * side * fy, flow[0])
-    flow[1] = np.where(inside, fy + 0.75 * side * fx, flow[1])
-
-
-@dataclass(frozen=True, slots=True)
-class _Web:
-    """Angles of the radii and how far the spiral bulges there (RADII + 1, the last is the first again), per-cell chance."""
-
-    angles: Field
-    bulge: Field
-    chance: Field
-
-    def place(self, x: Field, y: Field) -> tuple[Field, Field, Field]:
-        """Given positions, return turns from the hub, number of the sector, and the share of the way through it."""
-        dx, dy = x - np.float32(HUB[0]), y - np.float32(HUB[1])
-        angle = (np.arctan2(dy, dx) - self.angles[0]) % (2 * np.pi) + self.angles[0]
-        sector = np.clip(np.searchsorted(self.angles, angle, side="right") - 1, 0, RADII - 1)
-        share = (angle - self.angles[sector]) / (self.angles[sector + 1] - self.angles[sector])
-        steps = (np.hypot(dx, dy) / self.shape(sector, share) - START) / PITCH
-        turns = np.where(steps > 0, (np.sqrt(1 + 4 * GROWTH * np.maximum(steps, 0)) - 1) / (2 * GROWTH), 2 * steps)
-        return (turns - (sector + share) / RADII).astype(np.float32), sector, share.astype(np.float32)
-
-    def shape(self, sector: np.ndarray, share: Field) -> Field:
-        """Return the spiral's radius there as a share of a circle's: threads sag towards the hub between radii."""
-        straight = self.bulge[sector] * (1 - share) + self.bulge[sector + 1] * share
-        return straight * (1 - 0.13 * share * (1 - share))
-
-    def spot(self, turn: float, sector: int, share: Field) -> tuple[Field, Field]:
-        """Given a thread of the spiral and shares of the way along it, return the positions: `place` turned round."""
-        turns = turn + (sector + share) / RADII
-        radius = (START + PITCH * (turns + GROWTH * turns**2)) * self.shape(np.full(len(share), sector), share)
-        angle = self.angles[sector] * (1 - share) + self.angles[sector + 1] * share
-        return HUB[0] + radius * np.cos(angle), HUB[1] + radius * np.sin(angle)
-
-
-def _spin(rng: Generator) -> _Web:
-    angles = (np.arange(RADII) + rng.uniform(-0.27, 0.27, RADII)) * 2 * np.pi / RADII
-    bulge = 1 + rng.normal(0, 0.022, RADII) + 0.07 * np.sin(2 * angles + 1) + 0.05 * np.sin(3 * angles + 4)
-    closed = np.append(angles, angles[0] + 2 * np.pi), np.append(bulge, bulge[0])
-    return _Web(
-        closed[0].astype(np.float32), closed[1].astype(np.float32), rng.random((64, RADII, 3)).astype(np.float32)
-    )
+    flow_x, flow_y = unit(fx - 0.75 * side * fy, fy + 0.75 * side * fx)
+    guide.flow_x[inside], guide.flow_y[inside] = flow_x[inside], flow_y[inside]
 
 
 def _blurred(mask: Field, radius_px: float) -> Field:
     picture = Image.fromarray((np.clip(mask, 0, 1) * 255).astype(np.uint8))
-    return np.asarray(picture.filter(ImageFilter.GaussianBlur(radius_px)), dtype=np.float32) / 255
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(radius_px)), dtype=np.float32) / np.float32(255)
 
 
-def _glaze(light: Field, web: _Web, x: Field, y: Field, glimmer: Field) -> Field:
-    """Given the ground in linear light, return it behind the web: every mesh a film of its own tint, threads that glow."""
+def _glaze(light: Field, web: Web, x: Field, y: Field, glimmer: Field) -> Field:
+    """Given the ground in linear light, return it behind the web: every mesh a film of its own, threads that glow."""
     width_px = light.shape[1]
     turns, sector, share = web.place(x, y)
     mesh = np.floor(turns).astype(np.intp)
@@ -213,14 +170,16 @@ def _glaze(light: Field, web: _Web, x: Field, y: Field, glimmer: Field) -> Field
     radius = np.hypot(dx, dy)
     cos, sin = dx / radius, dy / radius
     lens = (rise - 0.5) * (0.6 * cos - 0.8 * sin) + (share - 0.5) * (-0.6 * sin - 0.8 * cos)
-    film = palette(PANES, 0.85 * chance[..., 0] + 0.2 * _near(x, y, SUN, 0.5)) ** 2.2
-    strength = 0.5 + 0.5 * chance[..., 1] + 1.1 * chance[..., 1] ** 4 + 0.9 * lens * chance[..., 2]
+    strength = 0.4 + 0.6 * chance[..., 1] + 1.6 * chance[..., 1] ** 4 + 0.9 * lens * chance[..., 2]
     brightness = light.mean(axis=2, keepdims=True)
-    light = blend(light, film * (0.05 + 2.2 * brightness), np.float32(0.5)) * strength[..., None]
+    tint = 0.5 * chance[..., 0] + 0.95 * np.sqrt(brightness[..., 0])  # dim meshes are blue-green, bright ones gold
+    film = palette(PANES, tint) ** 2.2
+    light = blend(light, film * (0.03 + 3.0 * brightness), np.full_like(x, 0.6)) * strength[..., None]
+    light = 1.25 * light / (1 + 0.75 * light)  # the brightest meshes keep their strokes
     # distances to the threads in picture widths
     gap = PITCH * (1 + 2 * GROWTH * np.maximum(turns, 0)) * np.where(turns > 0, 1, 0.5)
     whole = np.abs(turns - np.round(turns)) * gap
-    torn = web.chance[np.round(turns).astype(np.intp) % 64, sector, 2] < 0.025
+    torn = web.chance[np.round(turns).astype(np.intp) % 64, sector, 2] < TORN
     spoke = np.minimum(share, 1 - share) * radius * np.diff(web.angles)[sector]
     thick = THREAD * (1 + 0.18 * glimmer) * ramp(radius, 0, 0.05)
     half_px = np.maximum(thick - np.where(torn, 1, whole), 1.3 * thick - spoke) * width_px
@@ -234,29 +193,10 @@ def _glaze(light: Field, web: _Web, x: Field, y: Field, glimmer: Field) -> Field
     return blend(light, silken, silk * (0.84 + 0.12 * glimmer))
 
 
-def _beads(web: _Web, rng: Generator) -> Field:
-    """Return the drops as (n, 3): position and radius in picture widths, small ones first."""
-    drops = []
-    for turn in range(1, TURNS):
-        for sector in range(RADII):
-            step, rich = rng.uniform(0.0055, 0.0125), rng.random() > 0.72
-            share = np.arange(0.05, 0.97, 0.004) + rng.normal(0, 0.02)
-            x, y = web.spot(turn, sector, share.astype(np.float32))
-            run = np.append(0, np.cumsum(np.hypot(np.diff(x), np.diff(y))))
-            at = np.arange(step / 2, run[-1], step)
-            size = 0.0012 * np.exp(rng.normal(0, 0.42, len(at))) * (1.8 if rich else 1)
-            size = np.where(rng.random(len(at)) < 0.05, rng.uniform(0.003, 0.0068, len(at)), size)
-            if web.chance[turn % 64, sector, 2] >= 0.025:
-                drops.append(np.stack([np.interp(at, run, x), np.interp(at, run, y) + 0.5 * size, size], axis=1))
-    every = np.concatenate(drops)
-    seen = (np.abs(every[:, 0] - 0.5) < 0.51) & (np.abs(every[:, 1] - ASPECT / 2) < ASPECT / 2 + 0.01)
-    return every[seen][np.argsort(every[seen, 2])]
-
-
-def _hang_dew(light: Field, web: _Web, wave: list[Field], rng: Generator) -> None:
+def _hang_dew(light: Field, web: Web, wave: list[Field], rng: Generator) -> None:
     """Draw the drops into `light`: little lenses, bright below because they turn the sky round, each with a spark."""
     height_px, width_px = light.shape[:2]
-    for left, top, size in _beads(web, rng):
+    for left, top, size in beads(web, rng):
         row, column = min(int(top * width_px), height_px - 1), min(int(left * width_px), width_px - 1)
         x, y = left - wave[0][max(row, 0), max(column, 0)], top - wave[1][max(row, 0), max(column, 0)]
         reach = 2.2 * size

@@ -1,20 +1,18 @@
-"""The style image `stained-glass`: a rose for a sun, rays of gold and blue, hills, a river of light, an apple tree, flowers.
+"""The style image `stained-glass`: a rose for a sun, rays of gold and blue, hills, a river of light, a tree, flowers.
 
-Panes come in every size and colour, with cream, amber and rose among them for skin and near-black greens for shadow. This
-draws the plan, back to front; `glazing` makes the window.
+Panes come in every size and colour, with cream, amber, russet and rose among them for skin and hair, and
+near-black for shadow. This draws the plan, back to front; `glazing` makes the window.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from PIL import Image
 
 from neural_selfie.styles.fields import Field, bump, grid, palette
 from neural_selfie.styles.glazing import HEIGHT, OVERSIZE, POINTS, Panes, leaded, middles
-from neural_selfie.styles.tracery import Mask, Numbers, Texture, number, texture, tiles
+from neural_selfie.styles.tracery import Floats, Mask, Numbers, Texture, number, texture, tiles
 
 SUN = (640.0, 262.0)
 SKY, PEAKS, HILLS, RIVER, ROSE, TRUNK, CROWN, FRUIT, BLADES, FLOWERS, EYES, FRAME, CORNERS = (
@@ -25,8 +23,8 @@ COOL_SKY = ("#beece6", "#60bed6", "#2882c8", "#1850b4", "#1e3296", "#281a68")
 COLOURS = {  # of each part but the sky; a pane takes one by chance and place
     PEAKS: ("#1e2878", "#463ca0", "#7850aa", "#b478b4", "#5a82c8"),
     HILLS: ("#0e606e", "#188260", "#5aa446", "#bec846", "#fae278"),
-    HILLS + 1: ("#0a3c54", "#0e604c", "#28883c", "#82aa2e", "#dcbe3c"),
-    HILLS + 2: ("#0a1e3c", "#083c42", "#106440", "#3c8232", "#96a02c"),
+    HILLS + 1: ("#5a2c10", "#b45c1c", "#e6962e", "#fad67c", "#2f7d5a"),
+    HILLS + 2: ("#0a1e3c", "#083c42", "#2c2414", "#0f5a40", "#7a4a1e", "#b4822c"),
     RIVER: ("#fff6cd", "#fae196", "#b4e2e2", "#5ab4d6", "#2878be"),
     ROSE: ("#fffadc", "#fffadc"),
     ROSE + 1: ("#ffbe28", "#ffdc5a"),
@@ -34,8 +32,8 @@ COLOURS = {  # of each part but the sky; a pane takes one by chance and place
     ROSE + 3: ("#ffcd46", "#285abe", "#ffe178"),
     ROSE + 4: ("#c8182c", "#f07828", "#ffb43c"),
     TRUNK: ("#462416", "#78421e", "#a06432"),
-    CROWN: ("#0a4632", "#14643c", "#4a9a32", "#a0be3c", "#e6aa3c"),
-    FRUIT: ("#d2141e", "#f0501e", "#ff9632"),
+    CROWN: ("#2e1410", "#7a2416", "#c24c1a", "#eb9628", "#fad278", "#3c6e2a"),
+    FRUIT: ("#aa0f1e", "#e6281e", "#ffc850"),
     BLADES: ("#063c36", "#147850", "#6eb45a", "#1e5a78"),
     FLOWERS: ("#aa0822", "#dc1e2c", "#fa6e5a", "#ffbeaa"),
     FLOWERS + 1: ("#5a1e96", "#a03cb4", "#e282c8", "#fadcec"),
@@ -99,7 +97,7 @@ class _Plan:
         return np.hypot(dx, dy), np.arctan2(dy, dx)
 
 
-def _spiral(away: Field, angle: Field) -> Field:
+def _spiral(away: Floats, angle: Floats) -> Floats:
     return angle + np.float32(0.32) * np.log(np.maximum(away, 20) / 200)
 
 
@@ -128,7 +126,7 @@ def _hills(plan: _Plan, _: Texture, salt: int) -> None:
         plan.put(where, HILLS + place, panes)
 
 
-def _river_bed(plan: _Plan) -> tuple[Field, Field, Field]:
+def _river_bed(plan: _Plan) -> tuple[Floats, Floats, Floats]:
     """Return how far down the river it is, how far aside of its middle, and half its width."""
     along = np.clip((plan.hand_y - 478) / 290, 0, 2)
     middle = 640 - 210 * along + 90 * np.sin(5.2 * along) * (0.25 + along)
@@ -198,15 +196,15 @@ def _frame(plan: _Plan, _: Texture, __: int) -> None:
 
 def _coloured(plan: _Plan, wood: Texture, rng: Generator) -> Panes:
     """Return the panes with colour, streaks and the light behind them."""
-    away, angle = plan.from_sun()
+    away, _ = plan.from_sun()
     names, pane = np.unique(plan.name, return_inverse=True)
     pane = pane.reshape(plan.x.shape)
     count = len(names)
     part = middles(pane, count, plan.part.astype(np.float32)).round().astype(np.int64)
-    chance = np.stack([(number(names, np.array([lot]), 11) & 0xFFFF) / 65535 for lot in range(8)], axis=1)
-    chance = ((chance + rng.random(8)) % 1).astype(np.float32)
+    lots = np.stack([(number(names, np.array([lot]), 11) & 0xFFFF) / 65535 for lot in range(8)], axis=1)
+    chance = ((lots + rng.random(8)) % 1).astype(np.float32)
     x, y = middles(pane, count, plan.x), middles(pane, count, plan.y)
-    outwards = np.arctan2(y - SUN[1], x - SUN[0])
+    outwards: Field = np.arctan2(y - np.float32(SUN[1]), x - np.float32(SUN[0]))
     colour = _sky_colours(middles(pane, count, away), outwards, chance)
     for code, stops in COLOURS.items():
         shift = _shift(code, x, y)
@@ -218,13 +216,20 @@ def _coloured(plan: _Plan, wood: Texture, rng: Generator) -> Panes:
     _, aside, half = _river_bed(plan)
     light = 0.66 + 0.9 * np.exp(-away / 190) + 0.22 * wood.at(plan.x, plan.y, 150, octaves=3, layer=14)
     light += 0.25 * np.exp(-((aside / (half + 30)) ** 2)) * (plan.y > 478)
-    shares = np.ascontiguousarray(chance[:, :6])
     linear = np.asarray(colour ** np.float32(2.2), dtype=np.float32)
-    kinds: NDArray[np.uint8] = plan.part.astype(np.uint8)
-    return Panes(plan.x, plan.y, pane, kinds, linear, lean, shares, np.asarray(light, dtype=np.float32))
+    return Panes(
+        plan.x,
+        plan.y,
+        pane,
+        plan.part.astype(np.uint8),
+        linear,
+        lean,
+        chance[:, :6],
+        np.asarray(light, dtype=np.float32),
+    )
 
 
-def _shift(code: int, x: Field, y: Field) -> Field:
+def _shift(code: int, x: Field, y: Field) -> Floats:
     """Return how far a part's panes lean to its later colours: hills towards the light, the river with its way."""
     if code in {HILLS, HILLS + 1}:
         return (0.35 if code == HILLS else 0.2) * np.exp(-np.abs(x - 600) / 230)
@@ -233,10 +238,10 @@ def _shift(code: int, x: Field, y: Field) -> Field:
     return np.zeros_like(x)
 
 
-def _sky_colours(away: Field, outwards: Field, chance: Field) -> Field:
+def _sky_colours(away: Field, outwards: Floats, chance: Field) -> Field:
     """Return warm and cool arms that turn round the sun, warm near it and cool far from it."""
     far = np.clip((away - 170) / 520, 0, 1)
     arms = np.sin(9 * _spiral(away, outwards) + 0.6) + 1.5 * (chance[:, 5] - 0.5) + 0.9 - 2.3 * far
     warm = palette(WARM_SKY, np.clip(far + 0.35 * (chance[:, 0] - 0.5), 0, 1))
     cool = palette(COOL_SKY, np.clip(0.05 + 0.85 * far + 0.45 * (chance[:, 0] - 0.5), 0, 1))
-    return np.where((arms > 0)[:, None], warm, cool)
+    return np.where((arms > 0)[:, None], warm, cool).astype(np.float32)

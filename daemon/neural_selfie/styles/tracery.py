@@ -5,6 +5,7 @@ positions a program makes up (along a gouge, turned with a pane), in whatever un
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -13,6 +14,7 @@ from PIL import Image
 
 from neural_selfie.styles.fields import Field
 
+Floats = NDArray[np.floating[Any]]
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 KNOTS = 256  # a texture repeats after so many blobs
@@ -24,7 +26,7 @@ class Texture:
 
     knots: Field
 
-    def blobs(self, x: Field, y: Field) -> Field:
+    def blobs(self, x: Floats, y: Floats) -> Field:
         """Given positions in blobs, return the noise there, one octave of it."""
         left, top = np.floor(x), np.floor(y)
         right, down = (x - left).astype(np.float32), (y - top).astype(np.float32)
@@ -36,7 +38,7 @@ class Texture:
         return np.asarray(above * (1 - down) + below * down, dtype=np.float32)
 
     def at(
-        self, x: Field, y: Field, wide: float, high: float | None = None, *, octaves: int = 2, layer: int = 0
+        self, x: Floats, y: Floats, wide: float, high: float | None = None, *, octaves: int = 2, layer: int = 0
     ) -> Field:
         """Given positions, return noise with blobs of that size; each layer is another place of the same plane."""
         total, strength = np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32), 0.0
@@ -62,7 +64,7 @@ def number(i: Numbers, j: Numbers, salt: int) -> Numbers:
     return np.asarray(mixed ^ (mixed >> 11), dtype=np.int64)
 
 
-def tiles(u: Field, v: Field, salt: int, *, jitter: float = 0.8, around: int | None = None) -> Numbers:
+def tiles(u: Floats, v: Floats, salt: int, *, jitter: float = 0.8, around: int | None = None) -> Numbers:
     """Given positions in tiles, return the number of the nearest of the jittered sites: Worley's cells.
 
     `around` makes the tiles close round a circle of so many in u.

@@ -1,7 +1,7 @@
 """The style image `woodcut`: a breaking wave, a red sun and a snow-capped mountain, carved and printed in three inks.
 
-Every surface is hatched along its own form, from bare paper over mid-tones to black, so that whatever is painted with it
-finds lines to be made of. The scene is in the manner of relief prints; it is no copy of one.
+Every surface is hatched along its own form, from bare paper over mid-tones to black, so that whatever is painted
+with it finds lines to be made of. The scene is in the manner of relief prints; it is no copy of one.
 """
 
 from collections.abc import Sequence
@@ -37,10 +37,13 @@ def paint(seed: int = 5, width: int = 1024) -> Image.Image:
     _pines(block, rng, base=548, size=46, step=12, left=640)
     _swell(block, base=560, height=9, length=190, phase=0.4, depth=22, spacing=4.8)
     _swell(block, base=585, height=14, length=250, phase=2.0, depth=32, spacing=5.4)
-    _whitecaps(block, rng, _swell(block, base=622, height=20, length=310, phase=4, depth=44, spacing=6), 480, 40, 15)
+    crest = _swell(block, base=622, height=20, length=310, phase=4, depth=44, spacing=6)
+    _whitecaps(block, rng, crest, number=40, size=15, left=480)
     _great_wave(block, rng)
-    _whitecaps(block, rng, _swell(block, base=690, height=30, length=420, phase=0.2, depth=60, spacing=6.8), 0, 70, 22)
-    _whitecaps(block, rng, _swell(block, base=752, height=34, length=520, phase=3.1, depth=70, spacing=7.4), 0, 70, 26)
+    crest = _swell(block, base=690, height=30, length=420, phase=0.2, depth=60, spacing=6.8)
+    _whitecaps(block, rng, crest, number=70, size=22)
+    crest = _swell(block, base=752, height=34, length=520, phase=3.1, depth=70, spacing=7.4)
+    _whitecaps(block, rng, crest, number=70, size=26)
     return printed(block)
 
 
@@ -56,10 +59,17 @@ def _sky(block: Block) -> None:
     tone = 0.30 + 0.30 * ramp(y, 330, 0) + 0.10 * block.noise(120, 60, layer=5)
     tone += 0.13 * np.clip(1.8 * np.sin(17 * angle), -1, 1) * ramp(away, radius, radius + 60)
     halo = np.maximum(away - radius, 0)
-    block.cut(away >= 0, stream, x, 8.6, tone - 0.16 * np.exp(-halo / 60), 60)
+    block.cut(away >= 0, stream, x, spacing=8.6, tone=tone - 0.16 * np.exp(-halo / 60), taper=60)
     block.ink(away >= 0, 0.95 * ramp(y, 190, -20), 0.55 * ramp(y, 250, 520) + 0.25 * np.exp(-halo / 120))
     disc = away < radius
-    block.cut(disc, away + 2 * np.sin(9 * angle), angle * away, 7.4, 0.16 + 0.28 * ramp(dy, -20, radius), 50)
+    block.cut(
+        disc,
+        away + 2 * np.sin(9 * angle),
+        angle * away,
+        spacing=7.4,
+        tone=0.16 + 0.28 * ramp(dy, -20, radius),
+        taper=50,
+    )
     block.ink(disc, 0, 1)
     block.outline(away - radius, 2.6)
 
@@ -74,7 +84,7 @@ def _cloud(block: Block, discs: Sequence[tuple[float, float, float]]) -> None:
         hand = 1 if x % 3 < 1.5 else -1
         scroll = away - radius + 7.5 * np.arctan2(dy, hand * dx) / (2 * np.pi)
         tone = 0.13 + 0.42 * ramp(dy, -0.1 * radius, radius) + 0.14 * ramp(away, 0.3 * radius, radius)
-        part.cut(disc, scroll, np.arctan2(dy, dx) * radius, 7.5, tone, 34)
+        part.cut(disc, scroll, np.arctan2(dy, dx) * radius, spacing=7.5, tone=tone, taper=34)
         part.ink(disc, 0.30 * ramp(dy, 0, radius), 0.10)
         part.outline(away - radius, 2.6, disc)
 
@@ -86,8 +96,8 @@ def _mountain(block: Block, peak_x: float, peak_y: float, base: float, spread: f
     fall = np.clip((y - peak_y) / (base - peak_y), 0, 1)
     broken = 5 * part.noise(30, layer=11)
     dx = x - peak_x + 0.7 * broken
-    left = spread * (0.25 * fall + 0.75 * fall**1.7) + 3
-    right = 1.15 * spread * (0.25 * fall + 0.75 * fall**1.6) + 3
+    left = spread * (0.25 * fall + 0.75 * fall**1.7)
+    right = 1.15 * spread * (0.25 * fall + 0.75 * fall**1.6)
     body = (y > peak_y + 0.12 * np.abs(dx)) & (dx > -left) & (dx < right)
     lit = dx < 10 * np.sin(17 * fall) + 16 * np.sin(7 * fall + 1) + broken
     rise = 0.80 * np.where(lit, dx + left, right - dx) + 6 * part.noise(40, 70, layer=12)
@@ -95,7 +105,8 @@ def _mountain(block: Block, peak_x: float, peak_y: float, base: float, spread: f
     snow = ramp(tongues, peak_y + 118, peak_y + 104)
     foot = ramp(fall, 0.8, 1.0)
     rock = np.where(lit, 0.42, 0.74) + 0.10 * np.sin(dx / 21 + 9 * fall)
-    part.cut(body, rise, y, 6.8, rock * (1 - snow) + snow * np.where(lit, 0.08, 0.42) - 0.35 * foot, 40)
+    tone = rock * (1 - snow) + snow * np.where(lit, 0.08, 0.42) - 0.35 * foot
+    part.cut(body, rise, y, spacing=6.8, tone=tone, taper=40)
     cold = np.where(lit, 0.16, 0.9) * (1 - snow) + snow * np.where(lit, 0, 0.35)
     warm = np.where(lit, 0.56 * (1 - snow) + 0.06, 0.12) + 0.1 * ramp(fall, 0.6, 1.0)
     part.ink(body, cold * (1 - 0.5 * foot), warm)
@@ -114,7 +125,8 @@ def _pines(block: Block, rng: Generator, *, base: float, size: float, step: floa
         down, aside = part.y - top, part.x - place
         boughs = 0.72 + 0.28 * ((5.5 * down / tall) % 1)
         tree = (down > 0) & (np.abs(aside) < 0.3 * tall * np.clip(down / tall, 0, 1) * boughs + 1.5)
-        part.cut(tree, down - 0.75 * np.abs(aside), part.x, tall / 8.5, 0.74 + 0.22 * np.sign(aside), 12)
+        tone = 0.74 + 0.22 * np.sign(aside)
+        part.cut(tree, down - 0.75 * np.abs(aside), part.x, spacing=tall / 8.5, tone=tone, taper=12)
         part.ink(tree, 0.7, 0.25)
 
 
@@ -135,7 +147,7 @@ def _swell(
     lick = np.sin(part.x / (0.11 * length) + away / 9 + phase)
     tone = 0.72 - 0.50 * ramp(away, 4, depth) + 0.24 * lick + 0.20 * ramp(away, depth, 2.2 * depth)
     tone = np.where(away < 5.5, -1, tone + 0.10 * part.noise(60, 30, layer=layer + 1))
-    part.cut(sea, rise, part.x, spacing, tone, 44)
+    part.cut(sea, rise, part.x, spacing=spacing, tone=tone, taper=44)
     gouged = ramp(lick + 0.5 * part.noise(40, 16, layer=layer + 2), -0.1, 0.3) * ramp(away, 0.2 * depth, depth)
     part.ink(sea, np.where(away < 5.5, 0, 0.95 - 0.5 * gouged), 0.08)
     part.outline(away - 6.2, 1.4, sea)
@@ -143,7 +155,7 @@ def _swell(
     return line
 
 
-def _whitecaps(block: Block, rng: Generator, crest: Points, left: float, number: int, size: float) -> None:
+def _whitecaps(block: Block, rng: Generator, crest: Points, *, number: int, size: float, left: float = 0) -> None:
     """Carve small curls of foam where the crest is high."""
     there = np.flatnonzero((crest[:, 0] > left) & (crest[:, 0] < 1030))
     level = np.median(crest[there, 1]) + 3
@@ -152,7 +164,7 @@ def _whitecaps(block: Block, rng: Generator, crest: Points, left: float, number:
         root, ahead = crest[place] + rng.normal(0, 2, 2), np.array([0.5, -0.9]) + rng.normal(0, 0.25, 2)
         long, thick, curl = rng.uniform(1, 2.1) * size, rng.uniform(0.2, 0.36) * size, rng.uniform(1.6, 3.2)
         if crest[place, 1] <= level:
-            curls.append(finger(root, ahead, np.array([1.0, 0.6]), long, thick, curl))
+            curls.append(finger(root, ahead, np.array([1.0, 0.6]), length=long, radius=thick, curl=curl))
     block.part(0, crest[:, 1].min() - 4 * size, POINTS, HEIGHT).foam(curls)
 
 
@@ -163,7 +175,7 @@ def _great_wave(block: Block, rng: Generator) -> None:
     band = np.sin(inner / 10.5 + 0.8 * block.noise(160, octaves=1, layer=21))
     tone = 0.47 + 0.33 * np.clip(1.4 * band, -1, 1) * ramp(inner, 0, 40) + 0.15 * ramp(inner, 30, 0)
     tone += 0.14 * block.noise(70, layer=23) - 0.25 * ramp(outer, 40, 0)
-    block.cut(body, inner + 3 * block.noise(80, layer=22), block.y + 0.5 * block.x, 7, tone, 52)
+    block.cut(body, inner + 3 * block.noise(80, layer=22), block.y + 0.5 * block.x, spacing=7, tone=tone, taper=52)
     block.ink(body, np.clip(0.70 + 0.4 * band, 0.15, 1), 0.05)
     block.outline(inner, 2.6, body)
     block.outline(outer, 2.4)
@@ -188,13 +200,13 @@ def _claws(rng: Generator) -> list[Finger]:
         place = place - out * rng.uniform(-2, 34) * grow * (1 if rng.random() < 0.55 else 0.1)
         way = out * rng.uniform(0.2, 1.0) + ahead * rng.uniform(0.3, 1.1)
         long, thick, curl = rng.uniform(28, 74) * grow, rng.uniform(6, 13) * grow, rng.uniform(1.4, 3.4)
-        claws.append((share, finger(place, way, ahead + np.array([0, 0.9]), long, thick, curl)))
+        claws.append((share, finger(place, way, ahead + np.array([0, 0.9]), length=long, radius=thick, curl=curl)))
     lip = FACE[np.argmax(FACE[:, 1] < 420) :]
     for _ in range(36):
         place = lip[rng.integers(0, len(lip))] + rng.normal(0, 3, 2)
         way = np.array([0.55, 0.9]) + rng.normal(0, 0.3, 2)
         long, thick, curl = rng.uniform(26, 62), rng.uniform(4.6, 8.6), rng.uniform(0.8, 2.6)
-        claws.append((0.95, finger(place, way, np.array([-0.5, 1.0]), long, thick, curl)))
+        claws.append((0.95, finger(place, way, np.array([-0.5, 1.0]), length=long, radius=thick, curl=curl)))
     return [claw for _, claw in sorted(claws, key=lambda claw: claw[0])]
 
 
