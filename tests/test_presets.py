@@ -1,6 +1,6 @@
 """Presets: which of them a photo asks for, what a sweep expands to, and what a sidecar may change."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ rules:
   - {match: "**/*-bw.*", presets: [night]}
   - {match: "familie müller/*", presets: [schöne-nacht]}
 """)
-STYLES = (StyleUse(name="n.jpg", path=PurePath("/n.jpg"), sha256="0" * 64),)  # type: ignore[arg-type]  # never opened
+STYLES = (StyleUse(name="n.jpg", path=Path("/n.jpg"), sha256="0" * 64),)
 
 
 def asked(dropped: str, sidecar: Sidecar | None = None, home: Settings = HOME) -> tuple[str, ...]:

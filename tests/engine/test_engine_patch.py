@@ -7,6 +7,7 @@ from torch import Tensor
 from neural_selfie.engine.colour import mixed_palette, move_colours, palette_of
 from neural_selfie.engine.patch.atlas import Places, build_atlas, draw_places, patches_at
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
+from neural_selfie.engine.patch.flow import combed, direction
 from neural_selfie.engine.patch.matching import Code, fit_code, key_columns, propagate, search_all
 from neural_selfie.engine.patch.pyramid import fit_long_edge, scales
 from neural_selfie.engine.patch.refine import octaves_of, quantiles, random_directions, transported
@@ -164,6 +165,22 @@ def test_transport_brings_contrast_back() -> None:
         picture, lack = transported(picture, octaves_of([style], 1), [1.0], generator, 1.0)
     assert float(picture.std()) == pytest.approx(float(style.std()), rel=0.1)
     assert lack < 0.1
+
+
+def test_strokes_are_drawn_along_not_across() -> None:
+    """Combing keeps clean slanted stripes and takes most of the grain that lies on them; their direction is found."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    stripes = (0.5 + 0.4 * torch.sin((x + y) / 2)).expand(3, -1, -1)
+    inner = slice(8, -8)
+    right, down, clear = (part[inner, inner] for part in direction(stripes[0]))
+    assert torch.allclose(right, -down, atol=0.05)
+    assert float(clear.min()) > 0.9
+    grain = 0.05 * (drawn(3, 64, 64) - 0.5)
+    kept, cleaned = combed(stripes, 2.0), combed(stripes + grain, 2.0)
+    assert float((kept - stripes)[:, inner, inner].abs().mean()) < 0.03
+    assert float((cleaned - kept)[:, inner, inner].std()) < 0.7 * float(grain.std())
+    flat = torch.full((3, 20, 30), 0.4)
+    assert torch.equal(combed(flat, 2.0), flat)
 
 
 def test_sizes() -> None:

@@ -29,7 +29,7 @@ class PatchRecipe(_Recipe):
         default=1.0, ge=0, le=1, description="how far the photo's colours move to the style's; 0 keeps the photo's"
     )
     detail: float = Field(default=0.5, ge=0, le=2, description="how strongly the photo's fine lines are drawn")
-    edges: float = Field(default=3.0, ge=0, le=10, description="how much more of the photo stays along its edges")
+    edges: float = Field(default=3.5, ge=0, le=10, description="how much more of the photo stays along its edges")
     faces: float = Field(default=1.0, ge=0, le=10, description="how much more of the photo stays where faces may be")
 
     # 7 px as in GPNN; 0.7 and 40 px by eye: GPNN's 0.75 from 200 px leaves large strokes out.
@@ -44,10 +44,12 @@ class PatchRecipe(_Recipe):
     # By eye: without joins strokes are blurred, with more the photo's own lines go.
     joins: int = Field(default=1, ge=0, le=8, description="passes in which patches try to continue their neighbours'")
     # GPDM takes 300 small steps at every scale; as each of these moves all that lacks, a few do (by eye and score).
-    scale_steps: int = Field(default=4, ge=0, le=100, description="sharpening steps at each scale but the last")
+    scale_steps: int = Field(default=8, ge=0, le=100, description="sharpening steps at each scale but the last")
     scale_rate: float = Field(default=0.5, ge=0, le=1, description="share of the lack that such a step gives back")
     refine_steps: int = Field(default=16, ge=0, le=100, description="sharpening steps at the last scale")
     refine_rate: float = Field(default=1.0, ge=0, le=1, description="share of the lack that such a step gives back")
+    # By eye: 0 leaves the grain of averaged patches in the strokes, above 4 they turn to hair.
+    comb_px: float = Field(default=2.0, ge=0, le=16, description="how far strokes are drawn through, px")
     refine_px: int = Field(default=32, ge=8, le=256, description="short edge of the coarsest octave they sharpen, px")
 
 
