@@ -8,12 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from neural_selfie import names, record, seat
+from neural_selfie import record
 from neural_selfie.engine import metadata
 from neural_selfie.errors import OutOfDeviceMemoryError
+from neural_selfie.files import names
 from neural_selfie.model import Progress, Result, Task
-from neural_selfie.render import utc
-from neural_selfie.workers import Painter
+from neural_selfie.workers import Painter, seat
+from neural_selfie.workers.render import utc
 
 
 def no_preparation(_device: str) -> None:

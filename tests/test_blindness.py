@@ -16,7 +16,7 @@ import pytest
 from watchdog.observers.api import BaseObserver
 
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
-from neural_selfie.watching import COOKIE, Watch, watched_folders
+from neural_selfie.inbox.watching import COOKIE, Watch, watched_folders
 from told import HOUR, NOBODY, Told, eventually, watched
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from config_samples import style_image
 from neural_selfie import styles
-from neural_selfie.catalogue import Catalogue, find_style, open_catalogue, read_sidecar, sha256_of
 from neural_selfie.config import Loaded, load
+from neural_selfie.config.catalogue import Catalogue, find_style, open_catalogue, read_sidecar, sha256_of
 from neural_selfie.errors import ConfigError, PermissionDeniedError, SidecarError, StorageUnavailableError
 
 HOME = """

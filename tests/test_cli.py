@@ -1,4 +1,4 @@
-"""The command line as people use it: exit codes, one plain sentence for a mistake, and `status` that answers at once."""
+"""The command line as people use it: exit codes, a plain sentence for a mistake, and `status` that answers at once."""
 
 import json
 import subprocess
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from house import House, photo
 from PIL import Image
 
+from house import House, photo
 from neural_selfie.cli import COMMANDS
 from neural_selfie.engine import metadata
 
@@ -137,7 +137,7 @@ def test_stylize_refuses_what_it_cannot_do(house: House) -> None:
     me = photo(house.root / "me.png")
     text = house.root / "notes.jpg"
     text.write_text("no photo at all, only words\n" * 10)
-    cases = [
+    cases: list[tuple[list[str | Path], str]] = [
         ([me, "--preset", "nope", "-o", "x.png"], "there are plain"),
         ([me, "--preset", "plain", "-o", "x.bmp"], ".jpg, .png or .webp"),
         ([me, "--preset", "plain", "-o", "x.png", "--set", "content_wait=1"], "content_weight"),

@@ -18,9 +18,9 @@ from config_samples import EXAMPLE, as_nobody, command, open_folder, settings, s
 from neural_selfie import config
 from neural_selfie.cli import main
 from neural_selfie.config import PREFIX, DaskWorkers, GpuWorkers, Settings
+from neural_selfie.config.presets import GatysPreset, PatchPreset
 from neural_selfie.errors import ConfigError, PermissionDeniedError
-from neural_selfie.names import shown
-from neural_selfie.presets import GatysPreset, PatchPreset
+from neural_selfie.files.names import shown
 
 
 def refusal(text: str, **environ: str) -> str:

@@ -12,10 +12,10 @@ import yaml
 from pydantic import BaseModel
 
 from config_samples import settings
-from neural_selfie import catalogue, example_config, styles
-from neural_selfie.config import Settings, parse
+from neural_selfie import styles
+from neural_selfie.config import Settings, catalogue, example, parse
+from neural_selfie.config.presets import FOR_THE_CONFIGURATION, FeedforwardPreset, GatysPreset, PatchPreset, Sidecar
 from neural_selfie.errors import ConfigError
-from neural_selfie.presets import FOR_THE_CONFIGURATION, FeedforwardPreset, GatysPreset, PatchPreset, Sidecar
 
 FILE = Path(__file__).parents[1] / "config.example.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -23,8 +23,8 @@ FIRST, NEXT = re.compile(r" *#[^ ]"), re.compile(r" *#(?! \S)")  # `#key: value`
 
 
 def test_the_file_is_what_the_models_say() -> None:
-    """Whoever changes an option or a recipe writes the example anew: python -m neural_selfie.example_config."""
-    assert example_config.text() == TEXT, "python -m neural_selfie.example_config > config.example.yaml"
+    """Whoever changes an option or a recipe writes the example anew: python -m neural_selfie.config.example."""
+    assert example.text() == TEXT, "python -m neural_selfie.config.example > config.example.yaml"
 
 
 def test_every_value_in_it_is_the_default() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from neural_selfie.inbox import Inbox, Sighting, walk
-from neural_selfie.watching import watched_folders
+from neural_selfie.inbox.watching import watched_folders
 from told import NOBODY, Told, watched
 
 

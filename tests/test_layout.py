@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from config_samples import as_nobody, open_folder, style_image
-from neural_selfie import layout, storage
 from neural_selfie.cli import main
-from neural_selfie.config import Originals, Settings
+from neural_selfie.config import Originals, Settings, layout
 from neural_selfie.errors import ConfigError, PermissionDeniedError, StorageUnavailableError
+from neural_selfie.files import storage
 
 KEYS = ("outbox", "failed", "originals.folder", "state")
 
@@ -192,7 +192,7 @@ def test_a_full_or_read_only_disk_is_no_fault_of_the_configuration(tmp_path: Pat
     code = """
         import sys
         from pathlib import Path
-        from neural_selfie import layout
+        from neural_selfie.config import layout
         from neural_selfie.config import Settings
         root = Path(sys.argv[1])
         try:

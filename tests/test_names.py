@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_selfie import names
+from neural_selfie.files import names
 
 SHA = "ab12cdef" * 8
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=300)  # also surrogates and controls

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from config_samples import settings
 from neural_selfie.config import Settings
+from neural_selfie.config.presets import AnyPreset, PatchPreset, Rule, Sidecar, matching, overridden, plans, variants
 from neural_selfie.engine.recipe import PatchRecipe
 from neural_selfie.errors import SidecarError
 from neural_selfie.model import StyleUse
-from neural_selfie.presets import AnyPreset, PatchPreset, Rule, Sidecar, matching, overridden, plans, variants
 
 HOME = settings("""
 presets: {night: {style: n.jpg}, Scream: {style: s.jpg}, schöne-nacht: {style: g.jpg}, web: {style: w.jpg}}

@@ -20,7 +20,7 @@ def test_every_path_it_links_to_exists() -> None:
 
 def test_every_command_is_documented_and_exists() -> None:
     """Each command of the program is named in the README, and the README names no other."""
-    named = set(re.findall(r"neural-selfie ([a-z]+)\b", README.split("## The states")[0]))
+    named = set(re.findall(r"(?:^    |`|; )neural-selfie ([a-z]+)\b", README, re.MULTILINE))
     listed = set(re.findall(r"[a-z]+", next(line for line in README.splitlines() if "presets, config check" in line)))
     for command in COMMANDS:
         assert command in named | listed, command
@@ -42,14 +42,26 @@ def test_the_diagram_is_the_table() -> None:
 def test_the_map_shows_every_room() -> None:
     """Every module and package of the source, and no other, has its line in the map of the house."""
     source = ROOT / "daemon" / "neural_selfie"
-    rooms = {path.name for path in source.iterdir() if path.name[0] not in "_." and path.suffix in {"", ".py"}}
+    rooms = {path.name for path in source.iterdir() if path.name[0] not in "_." and path.suffix in {"", ".py", ".json"}}
     section = README.split("## The house")[1].split("## Decisions")[0]
-    mapped = {room.rstrip("/") for room in re.findall(r"^    (\w+(?:\.py|/)) ", section, re.MULTILINE)}
-    assert mapped == rooms - {"py.typed"}
+    mapped = {room.rstrip("/") for room in re.findall(r"^    (\w+(?:\.schema\.json|\.py|/)) ", section, re.MULTILINE)}
+    assert mapped == rooms
 
 
 def test_the_words_of_the_glossary_are_explained() -> None:
     """Each word of the trade has its explanation."""
     glossary = README.split("## Glossary")[1].split("## ")[0]
-    for word in ("photo", "style", "preset", "sweep", "variant", "job", "ledger", "engine", "recipe", "worker", "gallery"):
+    for word in (
+        "photo",
+        "style",
+        "preset",
+        "sweep",
+        "variant",
+        "job",
+        "ledger",
+        "engine",
+        "recipe",
+        "worker",
+        "gallery",
+    ):
         assert f"**{word}**" in glossary, word

@@ -13,7 +13,7 @@ import engines
 import neural_selfie
 from config_samples import style_image
 from neural_selfie import record
-from neural_selfie.catalogue import sha256_of
+from neural_selfie.config.catalogue import sha256_of
 from neural_selfie.model import Plan, StyleUse, Task
 
 SCHEMA = Path(neural_selfie.__file__).with_name("record.schema.json")

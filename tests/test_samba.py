@@ -1,4 +1,4 @@
-"""Photos dropped through a real Samba share come out, also when the copying client is killed half-way and tries again."""
+"""Photos dropped through a real Samba share come out, also when the client is killed half-way and tries again."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+
 from house import House, photo, wait_until
 
 pytestmark = pytest.mark.samba
@@ -41,7 +41,14 @@ def share(house: House) -> Iterator[Share]:
     private.mkdir()
     folders = "\n".join(
         f"{name} = {private}"
-        for name in ("private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir")
+        for name in (
+            "private dir",
+            "lock directory",
+            "state directory",
+            "cache directory",
+            "pid directory",
+            "ncalrpc dir",
+        )
     )
     (private / "smb.conf").write_text(
         f"[global]\nserver role = standalone server\nmap to guest = Bad User\nsmb ports = {port}\ninterfaces = lo\n"
@@ -69,7 +76,7 @@ def test_a_photo_dropped_through_the_share_is_painted(house: House, share: Share
     source = photo(house.root / "me.png", size=(400, 300))
     house.start()
     subprocess.run(share.client(f"put {source} me.png"), check=True, capture_output=True)
-    wait_until(lambda: (house.originals / "me.png").exists())
+    wait_until((house.originals / "me.png").exists)
     assert [record["photo"]["name"] for record in house.records()] == ["me.png"]
     assert (house.originals / "me.png").read_bytes() == source.read_bytes()
 
@@ -82,7 +89,9 @@ def test_a_client_killed_in_mid_copy_is_not_taken_for_a_photo(house: House, shar
     photo(source, size=(4000, 3000))
     house.start()
     wait_until(lambda: house.status()["daemon"]["running"])
-    client = subprocess.Popen(share.client(f"put {source} big.bmp"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    client = subprocess.Popen(
+        share.client(f"put {source} big.bmp"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     target = house.inbox / "big.bmp"
     wait_until(lambda: target.exists() and target.stat().st_size > 0)
     client.kill()
@@ -91,6 +100,6 @@ def test_a_client_killed_in_mid_copy_is_not_taken_for_a_photo(house: House, shar
         time.sleep(2)
         assert house.records() == []
         subprocess.run(share.client(f"put {source} big.bmp"), check=True, capture_output=True)
-    wait_until(lambda: (house.originals / "big.bmp").exists(), seconds=60)
+    wait_until((house.originals / "big.bmp").exists, seconds=60)
     assert len(house.records()) == 1
     assert (house.originals / "big.bmp").stat().st_size == source.stat().st_size

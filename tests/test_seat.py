@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from house import wait_until
-from neural_selfie import seat
 from neural_selfie.errors import OutOfDeviceMemoryError
-from neural_selfie.seat import CallEnded, Reported, Seat
+from neural_selfie.workers import seat
+from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 Open = Callable[..., tuple[Seat, "queue.SimpleQueue[Any]"]]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from neural_selfie.settle import FileFacts, Settler
+from neural_selfie.inbox.settle import FileFacts, Settler
 
 ME = Path("/inbox/me.jpg")
 YOU = Path("/inbox/you.jpg")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ledger_samples import apply, drop, take_in
 from neural_selfie import snapshot
+from neural_selfie.files.names import shown
 from neural_selfie.ledger import Ledger
 from neural_selfie.lifecycle import Started
 from neural_selfie.model import Progress
-from neural_selfie.names import shown
 from neural_selfie.snapshot import Trouble
 
 pytest_plugins = ["ledger_fixture"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import disks
 from neural_selfie import files
 from neural_selfie.errors import StorageUnavailableError
-from neural_selfie.storage import may_miss_events, mounted_type
+from neural_selfie.files.storage import may_miss_events, mounted_type
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 import engines
 from house import photo
 from neural_selfie import workers
-from neural_selfie.catalogue import sha256_of
 from neural_selfie.config import parse
+from neural_selfie.config.catalogue import sha256_of
 from neural_selfie.errors import ConfigError, OutOfDeviceMemoryError, WorkerDiedError, WorkerHungError
 from neural_selfie.model import Plan, Progress, Task
-from neural_selfie.seat import CallEnded, Reported
 from neural_selfie.workers import Painted, Workers
+from neural_selfie.workers.seat import CallEnded, Reported
 
 Open = Callable[..., tuple[Workers, "queue.SimpleQueue[Any]"]]
 

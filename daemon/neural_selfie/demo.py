@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from neural_selfie import names, styles
+from neural_selfie import styles
 from neural_selfie.errors import UsageError
+from neural_selfie.files import names
 from neural_selfie.gallery import read_entries
 
 SIZE_PX = 512

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import files, names
+from neural_selfie import files
 from neural_selfie.config import Settings
+from neural_selfie.config.layout import StateFolder
 from neural_selfie.errors import SelfieError
-from neural_selfie.layout import StateFolder
+from neural_selfie.files import names
 from neural_selfie.ledger import Ledger
 from neural_selfie.model import Job, JobState, Photo, Place
 

@@ -12,9 +12,9 @@ import resource
 import stat
 from pathlib import Path
 
-from neural_selfie import names
 from neural_selfie.engine import reading
 from neural_selfie.errors import DamagedPhotoError, NotAFileError, PhotoTooLargeError, TruncatedPhotoError
+from neural_selfie.files import names
 from neural_selfie.model import Limits, PhotoFacts
 
 KINDS = (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from neural_selfie import inspection, names, outbox
-from neural_selfie.catalogue import Catalogue
+from neural_selfie import inspection, outbox
+from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import (
     DamagedPhotoError,
     NotAFileError,
@@ -22,11 +22,12 @@ from neural_selfie.errors import (
     SidecarError,
     TruncatedPhotoError,
 )
+from neural_selfie.files import names
 from neural_selfie.filing import Filing
+from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.ledger import Ledger
 from neural_selfie.model import Limits, PhotoFacts
-from neural_selfie.seat import CallEnded, Reported, Seat
-from neural_selfie.settle import FileFacts, Settler
+from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 INSPECTOR = "inspector"
 _LOOK_AGAIN_SECONDS = 3.0

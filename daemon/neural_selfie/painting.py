@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from neural_selfie import catalogue, lifecycle, names, outbox
-from neural_selfie.config import Settings
+from neural_selfie import lifecycle, outbox
+from neural_selfie.config import Settings, catalogue
 from neural_selfie.errors import SelfieError, StorageUnavailableError
+from neural_selfie.files import names
 from neural_selfie.filing import Filing
 from neural_selfie.ledger import Ledger
 from neural_selfie.lifecycle import Command, EndWorker, Event, FilePhoto, Publish, RetryPolicy, TakeBack

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from neural_selfie import layout, render
-from neural_selfie.catalogue import find_style, sha256_of
-from neural_selfie.config import Loaded
+from neural_selfie.config import Loaded, layout
+from neural_selfie.config.catalogue import find_style, sha256_of
 from neural_selfie.errors import ConfigError, UsageError
 from neural_selfie.model import Limits, Plan, Progress, Result, StyleUse, Task
 from neural_selfie.record import Record, StylePart
+from neural_selfie.workers import render
 
 if TYPE_CHECKING:
     import numpy as np

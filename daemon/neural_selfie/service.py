@@ -16,9 +16,9 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import files, layout, lock, snapshot, workers
-from neural_selfie.catalogue import Catalogue, open_catalogue
-from neural_selfie.config import Loaded
+from neural_selfie import files, lock, snapshot, workers
+from neural_selfie.config import Loaded, layout
+from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.errors import SelfieError
 from neural_selfie.filing import Filing
 from neural_selfie.gallery import GalleryIndex
@@ -28,8 +28,8 @@ from neural_selfie.ledger import Ledger, open_ledger
 from neural_selfie.model import JobState, Limits, Progress
 from neural_selfie.outbox import Spool
 from neural_selfie.painting import Painting
-from neural_selfie.seat import CallEnded, Reported
 from neural_selfie.snapshot import Snapshot
+from neural_selfie.workers.seat import CallEnded, Reported
 
 _TICK_SECONDS = 0.5
 _SNAPSHOT_SECONDS = 0.5

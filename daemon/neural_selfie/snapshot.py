@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neural_selfie import names
+from neural_selfie.files import names
 from neural_selfie.ledger import Ledger
 from neural_selfie.model import Job, JobState, Progress
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neural_selfie import inspection, names, render
-from neural_selfie.catalogue import open_catalogue
+from neural_selfie import inspection
 from neural_selfie.config import Loaded
+from neural_selfie.config.catalogue import open_catalogue
 from neural_selfie.errors import UsageError
+from neural_selfie.files import names
 from neural_selfie.model import Limits, Plan, Progress, Result, Task
+from neural_selfie.workers import render
 
 FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
 

@@ -4,12 +4,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import inspection, intake, names
-from neural_selfie.catalogue import open_catalogue
+from neural_selfie import inspection, intake
 from neural_selfie.config import Loaded
+from neural_selfie.config.catalogue import open_catalogue
+from neural_selfie.config.layout import refuse_overlaps
 from neural_selfie.errors import ConfigError, PhotoRefusedError
-from neural_selfie.inbox import Walk
-from neural_selfie.layout import refuse_overlaps
+from neural_selfie.files import names
+from neural_selfie.inbox import walk
 from neural_selfie.model import Limits, Plan
 
 
@@ -31,7 +32,7 @@ def of(loaded: Loaded) -> list[Finding]:
         raise ConfigError(f"inbox: {settings.inbox} is not a folder.")
     limits = Limits(**settings.limits.model_dump())
     findings = []
-    for path in sorted(Walk(settings.inbox, settings.watch.ignore).entries()):
+    for path in sorted(walk(settings.inbox, settings.watch.ignore)):
         dropped = path.relative_to(settings.inbox)
         if stat.S_ISREG(path.lstat().st_mode) and names.is_sidecar(path):
             continue

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from neural_selfie import config as configuration
-from neural_selfie import logs, names, survey
+from neural_selfie import logs, survey
 from neural_selfie.cli.options import config_option
+from neural_selfie.files import names
 
 
 @click.command()

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from neural_selfie import config as configuration
-from neural_selfie import config_errors, files, reproducing, stylizing
+from neural_selfie import files, reproducing, stylizing
 from neural_selfie.cli.bars import Bars, Lines
 from neural_selfie.cli.options import config_option
+from neural_selfie.config import faults
 from neural_selfie.errors import UsageError
 from neural_selfie.model import Progress
 from neural_selfie.snapshot import Running, Snapshot
@@ -94,7 +95,7 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"--set {pair}: expected KEY=VALUE, such as content_weight=0.6.")
-        numbers[key.strip()] = config_errors.yaml_value(value, f"--set {key}")
+        numbers[key.strip()] = faults.yaml_value(value, f"--set {key}")
     return numbers
 
 

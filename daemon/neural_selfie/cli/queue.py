@@ -14,8 +14,8 @@ from neural_selfie import config as configuration
 from neural_selfie import lock, snapshot
 from neural_selfie.cli.options import config_option
 from neural_selfie.config import Settings
+from neural_selfie.config.layout import StateFolder
 from neural_selfie.errors import UsageError
-from neural_selfie.layout import StateFolder
 from neural_selfie.ledger import Ledger, open_ledger
 from neural_selfie.model import Job, JobState
 

@@ -7,7 +7,7 @@ import click
 
 from neural_selfie import config as configuration
 from neural_selfie.cli.options import config_option
-from neural_selfie.presets import variants
+from neural_selfie.config.presets import variants
 
 
 @click.group()
@@ -19,7 +19,8 @@ def config() -> None:
 @config_option
 def check(config: Path | None) -> int:
     """Check file, environment, folders and style images; exit 78 when something is wrong."""
-    from neural_selfie import catalogue, layout, workers  # noqa: PLC0415 - style images are decoded here
+    from neural_selfie import workers  # noqa: PLC0415 - style images are decoded here
+    from neural_selfie.config import catalogue, layout  # noqa: PLC0415 - style images are decoded here
 
     loaded = configuration.load(config)
     layout.refuse_overlaps(loaded.settings)

@@ -48,8 +48,8 @@ class PatchRecipe(_Recipe):
     scale_rate: float = Field(default=0.5, ge=0, le=1, description="share of the lack that such a step gives back")
     refine_steps: int = Field(default=16, ge=0, le=100, description="sharpening steps at the last scale")
     refine_rate: float = Field(default=1.0, ge=0, le=1, description="share of the lack that such a step gives back")
-    # By eye: 0 leaves the grain of averaged patches in the strokes, above 4 they turn to hair.
-    comb_px: float = Field(default=2.0, ge=0, le=16, description="how far strokes are drawn through, px")
+    # By eye: 0 leaves the grain of averaged patches in the strokes, above 4 they turn to wax.
+    comb_px: float = Field(default=3.0, ge=0, le=16, description="how far strokes are drawn through, px")
     refine_px: int = Field(default=32, ge=8, le=256, description="short edge of the coarsest octave they sharpen, px")
 
 

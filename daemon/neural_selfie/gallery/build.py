@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from neural_selfie import files
+from neural_selfie.files.names import shown
+from neural_selfie.files.storage import folder_errors
 from neural_selfie.gallery.entries import ASSETS, Entry, Skipped, Trouble, entry_of, newest_first, preview_of
 from neural_selfie.gallery.page import render
-from neural_selfie.names import shown
-from neural_selfie.storage import folder_errors
 
 PAGE = "index.html"
 RECORD_LIMIT_BYTES = 16 * 2**20  # a record with a trace of 10,000 steps has 2 MiB

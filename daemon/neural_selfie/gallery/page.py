@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from neural_selfie import names
+from neural_selfie.files import names
 from neural_selfie.gallery.entries import LONG_AGO, Entry, Trouble, moment, newest_first
 
 if TYPE_CHECKING:

@@ -4,6 +4,8 @@ Line integral convolution over the structure tensor, as in flow-based painterly 
 "Image and video abstraction by coherence-enhancing filtering"), with short straight lines instead of traced ones.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +13,7 @@ from torch.nn import functional
 from neural_selfie.engine.colour import luminance
 
 _NEIGHBOURHOOD_PX = 7  # over which the direction is judged
+_FULL_AMOUNT = 10.0
 
 
 def combed(picture: Tensor, reach_px: float) -> Tensor:
@@ -31,8 +34,30 @@ def combed(picture: Tensor, reach_px: float) -> Tensor:
     return picture + coherence * (total / 5 - picture)
 
 
+def combed_like(picture: Tensor, images: Sequence[Tensor], shares: Sequence[float], reach_px: float) -> Tensor:
+    """Given a picture and style images with shares (sum 1), comb it as far as its strokes are less clear than theirs.
+
+    A tenth less clear than the style is combed in full, one as clear not at all.
+    """
+    wanted = sum(share * clearness(image) for image, share in zip(images, shares, strict=True))
+    amount = min(1.0, max(0.0, _FULL_AMOUNT * (1 - clearness(picture) / max(wanted, 1e-6))))
+    return picture + amount * (combed(picture, reach_px) - picture) if amount else picture
+
+
+def clearness(picture: Tensor) -> float:
+    """Given a picture (3, H, W), return how far neighbouring gradients agree, 0..1: strokes do, static does not."""
+    xx, yy, xy = _structure(luminance(picture))
+    return float(_anisotropy(xx, yy, xy).sum() / (xx + yy).sum().clamp_min(1e-6))
+
+
 def direction(grey: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Given a grey picture (H, W), return its strokes' directions (right, down), of length 1, and clearness 0..1."""
+    xx, yy, xy = _structure(grey)
+    angle = 0.5 * torch.atan2(2 * xy, xx - yy)  # of the gradient; the stroke stands upright on it
+    return -torch.sin(angle), torch.cos(angle), _anisotropy(xx, yy, xy) / (xx + yy).clamp_min(1e-6)
+
+
+def _structure(grey: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     framed = functional.pad(grey[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
     across = (framed[1:-1, 2:] - framed[1:-1, :-2]) / 2
     along = (framed[2:, 1:-1] - framed[:-2, 1:-1]) / 2
@@ -40,6 +65,8 @@ def direction(grey: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     margin = _NEIGHBOURHOOD_PX // 2
     padded = functional.pad(products, (margin,) * 4, mode="replicate")
     xx, yy, xy = functional.avg_pool2d(padded, _NEIGHBOURHOOD_PX, stride=1)[0]
-    clear = ((xx - yy).square() + 4 * xy.square()).sqrt() / (xx + yy).clamp_min(1e-6)
-    angle = 0.5 * torch.atan2(2 * xy, xx - yy)  # of the gradient; the stroke stands upright on it
-    return -torch.sin(angle), torch.cos(angle), clear
+    return xx, yy, xy
+
+
+def _anisotropy(xx: Tensor, yy: Tensor, xy: Tensor) -> Tensor:
+    return ((xx - yy).square() + 4 * xy.square()).sqrt()

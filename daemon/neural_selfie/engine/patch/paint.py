@@ -14,7 +14,7 @@ from torch import Tensor
 from neural_selfie.engine.colour import mixed_palette, move_colours, palette_of
 from neural_selfie.engine.patch.atlas import build_atlas, draw_places, patches_at
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
-from neural_selfie.engine.patch.flow import combed
+from neural_selfie.engine.patch.flow import combed_like
 from neural_selfie.engine.patch.matching import fit_code, key_columns, propagate, search_all
 from neural_selfie.engine.patch.progress import Progress, Step
 from neural_selfie.engine.patch.pyramid import area_factor, resized, scales, sized
@@ -92,8 +92,8 @@ def paint(
         last = number == len(grids) - 1
         octaves = octaves_of(images, _octave_count(grid, recipe.refine_px) if last else 1)
         for iteration in range(recipe.refine_steps if last else recipe.scale_steps):
-            if last and iteration == 0:
-                picture = combed(picture, recipe.comb_px)
+            if last and iteration == recipe.refine_steps // 2:
+                picture = combed_like(picture, images, shares, recipe.comb_px)
             rate = recipe.refine_rate if last else recipe.scale_rate
             picture, lack = transported(picture, octaves, shares, generator, rate)
             progress.work(_step_work(grid))

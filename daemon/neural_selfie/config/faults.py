@@ -15,7 +15,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from neural_selfie.errors import ConfigError
-from neural_selfie.names import shown
+from neural_selfie.files.names import shown
 
 _ENTRIES_MAX = 20_000  # aliases written out: a text of ten lines can stand for more than any memory holds
 _DEPTH_MAX = 32

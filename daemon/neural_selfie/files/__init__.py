@@ -17,9 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from neural_selfie.errors import TruncatedPhotoError
-from neural_selfie.names import NAME_BYTES, numbered, shown
-from neural_selfie.renaming import discard, rename_new, undo
-from neural_selfie.storage import file_system_type, folder_errors, is_network, is_within, storage_errors
+from neural_selfie.files.names import NAME_BYTES, numbered, shown
+from neural_selfie.files.renaming import discard, rename_new, undo
+from neural_selfie.files.storage import file_system_type, folder_errors, is_network, is_within, storage_errors
 
 __all__ = [
     "file_system_type",

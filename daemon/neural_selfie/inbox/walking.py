@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from neural_selfie.names import is_ignored, shown
+from neural_selfie.files.names import is_ignored, shown
 
 _TROUBLES_MAX = 20
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import render
 from neural_selfie.config import DaskWorkers, GpuWorkers, Settings
 from neural_selfie.errors import ConfigError, EngineFailedError, WorkerDiedError, WorkerHungError
 from neural_selfie.model import Result, Task
-from neural_selfie.seat import CallEnded, Reported, Seat
+from neural_selfie.workers import render
+from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 
 @dataclass(frozen=True, slots=True)

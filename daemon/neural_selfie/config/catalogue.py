@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from neural_selfie import config_errors, files, inspection, presets, styles
-from neural_selfie.config import Loaded, Settings
+from neural_selfie import files, inspection, styles
+from neural_selfie.config import Loaded, Settings, faults, presets
+from neural_selfie.config.presets import AnyPreset, Sidecar
 from neural_selfie.errors import ConfigError, PhotoRefusedError, SidecarError
 from neural_selfie.model import Limits, Plan, StyleUse
-from neural_selfie.presets import AnyPreset, Sidecar
 
 STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
 _SIDECAR_BYTES_MAX = 64 * 1024
@@ -48,8 +48,8 @@ class Catalogue:
             try:
                 preset = presets.overridden(preset, overrides)
             except ValidationError as error:
-                lines = config_errors.Lines(f"overrides of the preset {name}", {}, {})
-                raise SidecarError(config_errors.explained(error, lines, {}, type(preset))) from None
+                lines = faults.Lines(f"overrides of the preset {name}", {}, {})
+                raise SidecarError(faults.explained(error, lines, {}, type(preset))) from None
         return presets.plans(name, preset, self.styles[name])
 
     def kept_in(self, folder: Path) -> "Catalogue":
@@ -127,10 +127,10 @@ def read_sidecar(text: str) -> Sidecar:
     if len(text) > _SIDECAR_BYTES_MAX:
         raise SidecarError("the sidecar is too long: 64 KiB are the limit.")
     try:
-        lines = config_errors.Lines.of(text, "sidecar")
+        lines = faults.Lines.of(text, "sidecar")
     except ConfigError as error:
         raise SidecarError(str(error)) from None
     try:
         return Sidecar.model_validate(lines.data)
     except ValidationError as error:
-        raise SidecarError(config_errors.explained(error, lines, {}, Sidecar)) from None
+        raise SidecarError(faults.explained(error, lines, {}, Sidecar)) from None

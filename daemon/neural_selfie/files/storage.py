@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neural_selfie.errors import PermissionDeniedError, StorageUnavailableError
-from neural_selfie.names import shown
+from neural_selfie.files.names import shown
 
 _SHARE = ("the network share is not connected", "Connect or mount it again")
 _GONE = ("the disk or share is gone", "Plug it in or mount it again")

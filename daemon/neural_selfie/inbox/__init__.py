@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from neural_selfie.guarding import Guard
-from neural_selfie.names import is_ignored, shown
-from neural_selfie.walking import Walk, walk
-from neural_selfie.watching import OverflowListener
+from neural_selfie.files.names import is_ignored, shown
+from neural_selfie.inbox.guarding import Guard
+from neural_selfie.inbox.walking import Walk, walk
+from neural_selfie.inbox.watching import OverflowListener
 
 __all__ = ["Inbox", "InboxHealth", "ScanDone", "Sighting", "walk"]
 

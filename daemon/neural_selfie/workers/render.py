@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural_selfie import __version__, names, record, seat
+from neural_selfie import __version__, record
 from neural_selfie.engine.recipe import Recipe, type_of
 from neural_selfie.errors import EngineFailedError, SelfieError, StorageUnavailableError, StyleUnavailableError
+from neural_selfie.files import names
 from neural_selfie.model import Limits, Progress, Result, StyleUse, Task
+from neural_selfie.workers import seat
 
 if TYPE_CHECKING:
     import torch

@@ -1,7 +1,7 @@
 """The configuration: a YAML file, overridden by the environment, validated into frozen `Settings`.
 
 The only reader of either. It looks at no folder and no style image: `layout.py` and `catalogue.py` do that at start.
-Every default stands here once; `config.example.yaml` is written from it (`example_config.py`).
+Every default stands here once; `config.example.yaml` is written from it (`example.py`).
 """
 
 import os
@@ -25,9 +25,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from neural_selfie import config_errors, styles
+from neural_selfie import styles
+from neural_selfie.config import faults
+from neural_selfie.config.presets import AnyPreset, PatchPreset, Preset, PresetName, Rule, StyleShare
 from neural_selfie.errors import ConfigError, PermissionDeniedError
-from neural_selfie.presets import AnyPreset, PatchPreset, Preset, PresetName, Rule, StyleShare
 
 DEFAULT_PATH = Path("/etc/neural-selfie/config.yaml")
 PATH_VARIABLE = "NEURAL_SELFIE_CONFIG"
@@ -292,13 +293,13 @@ def parse(text: str, *, source: str, environ: Mapping[str, str] | None = None, f
 
     Relative folders are taken from `folder`, the folder of the file; `~` is the home of the user who runs this.
     """
-    lines = config_errors.Lines.of(text, source)
+    lines = faults.Lines.of(text, source)
     data = lines.data
     variables = _override(data, environ or {})
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(config_errors.explained(error, lines, variables, Settings)) from None
+        raise ConfigError(faults.explained(error, lines, variables, Settings)) from None
     return _absolute(settings, folder) if folder else settings
 
 
@@ -344,7 +345,7 @@ def _override(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[st
                     at[key] = _default_section(path)
                 at = at[key]
             else:
-                at[key] = config_errors.yaml_value(environ[name], f"environment variable {name}")
+                at[key] = faults.yaml_value(environ[name], f"environment variable {name}")
         variables[tuple(path)] = name
     return variables
 

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from wcmatch import glob
 
-from neural_selfie.config_errors import UNKNOWN_KEY
+from neural_selfie.config.faults import UNKNOWN_KEY
 from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, type_of
 from neural_selfie.errors import SidecarError
 from neural_selfie.model import Plan, StyleUse

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from neural_selfie.names import shown
-from neural_selfie.storage import file_system_type, may_miss_events
-from neural_selfie.watching import Watch, watched_folders
+from neural_selfie.files.names import shown
+from neural_selfie.files.storage import file_system_type, may_miss_events
+from neural_selfie.inbox.watching import Watch, watched_folders
 
 _PROBE_SECONDS = 60.0  # how often a watch has to prove that it hears, and polling looks whether events would do
 _LIMIT_MEND = "Raise fs.inotify.max_user_watches and max_user_instances; until then scans find what is dropped there."

@@ -8,9 +8,10 @@ Does not guarantee: that it stays so; a share that goes away later makes jobs wa
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import files, storage
+from neural_selfie import files
 from neural_selfie.config import Settings
 from neural_selfie.errors import ConfigError
+from neural_selfie.files import storage
 
 SCANNED_BY = "would be taken for photos again and again"
 

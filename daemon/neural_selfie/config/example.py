@@ -1,4 +1,4 @@
-"""Writes config.example.yaml from the models: `python -m neural_selfie.example_config > config.example.yaml`.
+"""Writes config.example.yaml from the models: `python -m neural_selfie.config.example > config.example.yaml`.
 
 Every option stands in it with its default and its description, and each of them is written down once, in the model.
 What a model cannot show (a rule, a sweep, several styles, a sidecar) stands here as an example: lines that are valid
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from neural_selfie.config import DEFAULT_PATH, PATH_VARIABLE, PREFIX, DaskCluster, GpuWorkers, Settings, shipped_presets
-from neural_selfie.presets import FOR_THE_CONFIGURATION, AnyPreset, PatchPreset, Rule, Sidecar, StyleShare
+from neural_selfie.config.presets import FOR_THE_CONFIGURATION, AnyPreset, PatchPreset, Rule, Sidecar, StyleShare
 
 _WIDTH = 110
 _OF_A_PRESET = ("engine", "style", "size")  # what a preset of its own begins with
