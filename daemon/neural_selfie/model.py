@@ -149,6 +149,7 @@ class Task:
     queued_at: float
     limits: Limits = field(default_factory=Limits)
     keep_gps: bool = False
+    device: str = "auto"  # "cuda" or "cpu" once a worker has it: nothing falls back to the CPU in silence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

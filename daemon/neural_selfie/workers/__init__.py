@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neural_selfie.config import DaskWorkers, GpuWorkers, Settings
@@ -68,7 +68,7 @@ class Workers:
     def submit(self, task: Task) -> str:
         """Give a task to a free worker and return its name."""
         seat = next(seat for seat in self._seats.values() if seat.free)
-        seat.submit(task, self._paint)
+        seat.submit(replace(task, device=seat.name.partition(":")[0]), self._paint)
         return seat.name
 
     def ended(self, message: CallEnded) -> Painted:

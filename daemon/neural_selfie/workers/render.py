@@ -88,7 +88,9 @@ class _Painting:
 
         task = self._task
         photo = torch.from_numpy(picture.pixels).permute(2, 0, 1)
-        return entry.stylize(photo, styles, recipe_of(task), seed=task.plan.seed, on_step=self._on_step)
+        return entry.stylize(
+            photo, styles, recipe_of(task), seed=task.plan.seed, device=task.device, on_step=self._on_step
+        )
 
     def _on_step(self, step: "Step") -> None:
         now = time.monotonic()
