@@ -12,11 +12,12 @@ from pathlib import Path
 
 import structlog
 
-from neural_selfie import inspection, outbox
+from neural_selfie import files, inspection, outbox
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import (
     DamagedPhotoError,
     NotAFileError,
+    NotAPictureError,
     PhotoRefusedError,
     SelfieError,
     SidecarError,
@@ -26,13 +27,14 @@ from neural_selfie.files import names
 from neural_selfie.filing import Filing
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.ledger import Ledger
-from neural_selfie.model import Limits, PhotoFacts
+from neural_selfie.model import Limits, PhotoFacts, Plan
 from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 INSPECTOR = "inspector"
 _LOOK_AGAIN_SECONDS = 3.0
 _INSPECTION_SECONDS = 120.0
 _CRASHES_MAX = 2
+_SIDECAR_BYTES_MAX = 64 * 1024
 
 log = structlog.get_logger()
 
@@ -66,6 +68,8 @@ class Intake:
     _ready: dict[Path, None] = field(default_factory=dict)  # in order, and found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
     _crashes: dict[Path, int] = field(default_factory=dict)
+    _admitted: dict[Path, int] = field(default_factory=dict)  # photos in the ledger that are not taken in yet
+    _delayed: set[Path] = field(default_factory=set)  # a folder or a permission is in the way, not the photo
 
     def __post_init__(self) -> None:
         watch = self.catalogue.settings.watch
@@ -74,18 +78,25 @@ class Intake:
 
     @property
     def idle(self) -> bool:
-        """Whether no file is settling or being inspected."""
-        return len(self.settler) == 0 and not self._ready and self.inspector.free
+        """Whether no file is settling or being inspected, but for those that wait for something to be put right."""
+        return len(self.settler) <= len(self._delayed) and not self._ready and self.inspector.free
+
+    @property
+    def delayed(self) -> int:
+        """Return how many files could not be taken in or refused yet, because a folder or a permission is missing."""
+        return len(self._delayed)
 
     def sighted(self, path: Path, now: float, *, at_hand: bool = False) -> None:
         """Given a path where something is, was or may be, take note of it; `at_hand`: inspect it if it is finished."""
         try:
             facts = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
-            self.settler.forget(path)
+            self._forget(path)
+            self._lose_admitted(path, now)
             return
         except OSError as error:
             log.warning("photo.unreadable", path=names.shown(path), error=error.strerror)
+            self._delay(path, now)
             return
         dropped = path.relative_to(self.catalogue.settings.inbox)
         if stat.S_ISDIR(facts.st_mode) or names.is_ignored(dropped, self.catalogue.settings.watch.ignore):
@@ -100,7 +111,7 @@ class Intake:
         elif self._is_in_hand(path):
             return  # what is found out about it will be compared with the file as it is then
         elif self.ledger.is_kept(path, seen.size, seen.mtime_ns, seen.inode):
-            self.settler.forget(path)
+            self._forget(path)
         elif self.settler.observe(path, seen, now) and at_hand:
             self.inspector.submit(Inspection(path, self.limits, seen), inspect)
 
@@ -119,10 +130,14 @@ class Intake:
         """Return in how many seconds a file may be due, or None."""
         return self.settler.next_due(now)
 
-    def inspected(self, message: CallEnded, now: float) -> None:
-        """Given the end of an inspection, admit the photo, look at it again later, or refuse it."""
+    def inspected(self, message: CallEnded, now: float) -> int | None:
+        """Given the end of an inspection, admit the photo, look at it again later, or refuse it.
+
+        Return the id of a photo that is taken in and needs no picture any more, so that it can be filed.
+        """
         self.inspector.release(message)
         path: Path = message.call.path
+        self._delayed.discard(path)
         try:
             if message.died:
                 self._crashed(path, now)
@@ -131,10 +146,16 @@ class Intake:
             elif FileFacts.of(os.lstat(path)) != message.call.seen:
                 self.settler.postpone(path, now, 0.0)  # somebody rewrote it meanwhile: what was found out is void
             else:
-                self._admit(path, message.value, now)
+                return self._admit(path, message.value, now)
+        except (FileNotFoundError, TruncatedPhotoError) as error:  # taken away or written to at the last moment
+            log.info("photo.changed", photo=names.shown(path.name), reason=str(error))
+            self._lose_admitted(path, now)
+            self._forget(path)
+            self.sighted(path, now)
         except (SelfieError, OSError) as error:  # a folder is full or gone, a permission is missing: the file stays
             log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
-            self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
+            self._delay(path, now)
+        return None
 
     def close(self) -> None:
         """End the inspector."""
@@ -144,18 +165,42 @@ class Intake:
         call = self.inspector.call
         return path in self._ready or (call is not None and call.path == path)
 
+    def _forget(self, path: Path) -> None:
+        self.settler.forget(path)
+        self._delayed.discard(path)
+
+    def _delay(self, path: Path, now: float) -> float:
+        """Look at a file again after the waiting time; return for how long it has been found so."""
+        found_so = self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
+        if self.settler.waits_for(path):
+            self._delayed.add(path)
+        return found_so
+
+    def _lose_admitted(self, path: Path, now: float) -> None:
+        """The file at a path is not, or no more, the photo that was admitted there: its jobs are cancelled."""
+        photo_id = self._admitted.pop(path, None)
+        if photo_id is not None:
+            self.filing.lose(self.ledger.photo(photo_id), now)
+
     def _not_whole(self, path: Path, error: BaseException, now: float) -> None:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            self.settler.forget(path)
+            self._forget(path)
+            self._lose_admitted(path, now)
         elif isinstance(error, TruncatedPhotoError):
             truncated_for = self.settler.postpone(path, now, _LOOK_AGAIN_SECONDS)
             if truncated_for >= self.catalogue.settings.watch.truncated_seconds:
                 self._refuse(path, error, now)
         elif isinstance(error, PhotoRefusedError):
             self._refuse(path, error, now)
-        else:
+        elif isinstance(error, OSError):
             log.warning("photo.unreadable", photo=names.shown(path.name), error=str(error))
-            self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
+            unreadable_for = self._delay(path, now)
+            patience = self.catalogue.settings.watch.truncated_seconds  # whoever copies it may set its mode last
+            if isinstance(error, PermissionError) and unreadable_for >= patience:
+                self._refuse(path, NotAPictureError(_UNREADABLE), now)
+        else:  # the inspector is to turn everything else into a refusal; looked at again, it would end the same
+            log.error("inspection.failed", photo=names.shown(path.name), error=repr(error))
+            self._refuse(path, DamagedPhotoError(_UNDECODABLE), now)
 
     def _crashed(self, path: Path, now: float) -> None:
         """The inspector died of this file: once may be chance, twice is the file."""
@@ -164,23 +209,24 @@ class Intake:
             self.settler.postpone(path, now, 0.0)
             return
         del self._crashes[path]
-        reason = (
-            "Decoding this file takes too long, too much memory, or ends the decoder. Save it anew and drop it again."
-        )
-        self._refuse(path, DamagedPhotoError(reason), now)
+        self._refuse(path, DamagedPhotoError(_UNDECODABLE), now)
 
     def _refuse_special(self, path: Path, mode: int, seen: FileFacts, now: float) -> None:
         kind = next((word for test, word in _KINDS if test(mode)), "something that is not a file")
         reason = f"This is {kind}, and only files are painted: it was not opened. Copy the photo itself into the inbox."
-        self._refuse(path, NotAFileError(reason), now)
+        try:
+            self._refuse(path, NotAFileError(reason), now)
+        except (SelfieError, OSError) as error:  # failed/ cannot be written: told again by the next scan
+            log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
+            return
         if os.path.lexists(path):
             self._left_alone[path] = seen
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
-        self.settler.forget(path)
-        sidecar = sidecar_of(path)
         facts = os.lstat(path)
-        moved = self.filing.refuse(path, error, now, sidecar)
+        moved = self.filing.refuse(path, error, now, sidecar_of(path))
+        self._forget(path)  # not before: a file that could not be moved is looked at again
+        self._lose_admitted(path, now)
         if os.path.lexists(path):
             self._left_alone[path] = FileFacts.of(facts)
         self.refused += 1
@@ -192,16 +238,15 @@ class Intake:
             moved_to=names.shown(moved),
         )
 
-    def _admit(self, path: Path, facts: PhotoFacts, now: float) -> None:
+    def _admit(self, path: Path, facts: PhotoFacts, now: float) -> int | None:
         settings = self.catalogue.settings
-        self.settler.forget(path)
         sidecar = sidecar_of(path)
         dropped = path.relative_to(settings.inbox)
         try:
-            plans = self.catalogue.plans_for(dropped, sidecar_text(path))
+            plans = self._plans_for(path)
         except SidecarError as error:
             self._refuse(path, error, now)
-            return
+            return None
         name = names.shown(path.name)
         admission = self.ledger.admit(
             facts,
@@ -215,20 +260,42 @@ class Intake:
             is_there=lambda output: outbox.is_there(settings.outbox_folder, output),
         )
         photo = admission.photo
+        if self._admitted.get(path, photo.id) != photo.id:
+            self._lose_admitted(path, now)
         fields = {"photo": name, "sha256": facts.sha256[:6], "new_jobs": len(admission.new_jobs)}
         if admission.duplicate:
             self.filing.file_copy(path, sidecar)
             if self.filing.keeps:
                 self.filing.remember_kept(photo, path)
+            self._forget(path)
             log.info("photo.dropped_again", **fields)
-            return
+            return None
+        self._admitted[path] = photo.id
         self.filing.take_in(photo, now)
+        del self._admitted[path]
+        self._forget(path)
         presets = list(dict.fromkeys(plan.preset for plan in plans))
         log.info("photo.admitted", **fields, presets=presets, width=facts.width, height=facts.height)
-        if self.ledger.unfinished(photo.id) == 0:  # every picture it asks for is there already
-            self.filing.file(self.ledger.photo(photo.id), (), now)
+        return photo.id if self.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
+
+    def _plans_for(self, path: Path) -> tuple[Plan, ...]:
+        dropped = path.relative_to(self.catalogue.settings.inbox)
+        try:
+            return self.catalogue.plans_for(dropped, sidecar_text(path))
+        except (SelfieError, OSError):
+            raise
+        except Exception as error:  # what somebody wrote into a sidecar never ends the daemon
+            log.exception("sidecar.failed", photo=names.shown(path.name))
+            raise SidecarError("the sidecar cannot be understood.") from error
 
 
+_UNDECODABLE = (
+    "Decoding this file takes too long, too much memory, or ends the decoder. Save it anew and drop it again."
+)
+_UNREADABLE = (
+    "The daemon may not read this file. Make it readable for others (chmod a+r, or the permissions in its properties) "
+    "and drop it again."
+)
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISLNK, "a link to another file"),
     (stat.S_ISFIFO, "a pipe"),
@@ -248,9 +315,24 @@ def sidecar_of(path: Path) -> Path | None:
 
 
 def sidecar_text(path: Path) -> str | None:
-    """Given a photo's path, return the text of its sidecar, if it has one; raise SidecarError if it is no text."""
+    """Given a photo's path, return the text of its sidecar, if it has one.
+
+    Raise SidecarError if it is longer than 64 KiB, no UTF-8 text or may not be read.
+    """
     sidecar = sidecar_of(path)
+    if sidecar is None:
+        return None
     try:
-        return sidecar.read_text(encoding="utf-8") if sidecar else None
+        data = files.read_regular(sidecar, _SIDECAR_BYTES_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        raise SidecarError("the daemon may not read the sidecar: make it readable for others.") from None
+    if data is None:
+        return None  # a pipe or link took its place: it is refused by itself, and was not opened
+    if len(data) > _SIDECAR_BYTES_MAX:
+        raise SidecarError("the sidecar is too long: 64 KiB are the limit.")
+    try:
+        return data.decode()
     except UnicodeDecodeError:
         raise SidecarError("the sidecar is not UTF-8 text.") from None

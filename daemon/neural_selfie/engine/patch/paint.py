@@ -92,7 +92,7 @@ def paint(
         last = number == len(grids) - 1
         octaves = octaves_of(images, _octave_count(grid, recipe.refine_px) if last else 1)
         for iteration in range(recipe.refine_steps if last else recipe.scale_steps):
-            if last and iteration == recipe.refine_steps // 2:
+            if last and iteration in {recipe.refine_steps // 2, recipe.refine_steps * 3 // 4}:
                 picture = combed_like(picture, images, shares, recipe.comb_px)
             rate = recipe.refine_rate if last else recipe.scale_rate
             picture, lack = transported(picture, octaves, shares, generator, rate)
