@@ -15,7 +15,7 @@ from torch.nn import functional
 from neural_selfie.engine.device import choose_device, device_name, repeatable
 from neural_selfie.engine.patch.paint import paint
 from neural_selfie.engine.patch.progress import Step
-from neural_selfie.engine.patch.pyramid import fit_long_edge, resized
+from neural_selfie.engine.patch.pyramid import fit_long_edge, resized, style_factor
 from neural_selfie.engine.recipe import PatchRecipe, Recipe
 from neural_selfie.errors import EngineUnavailableError
 
@@ -97,8 +97,7 @@ def _widened(picture: Tensor, at_least: int) -> Tensor:
 
 
 def _warnings(styles: Sequence[tuple[Tensor, float]], recipe: PatchRecipe, size: tuple[int, int]) -> tuple[str, ...]:
-    area = size[0] * size[1] * recipe.style_scale**2
-    grown = [math.sqrt(area / (style.shape[1] * style.shape[2])) for style, _ in styles]
+    grown = [recipe.style_scale * style_factor((style.shape[1], style.shape[2]), size) for style, _ in styles]
     if max(grown) <= 2:  # noqa: PLR2004 - softness begins to show at twice the size
         return ()
     warning = (

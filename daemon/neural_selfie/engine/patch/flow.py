@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from neural_selfie.engine.colour import luminance
+from neural_selfie.engine.patch.pyramid import halved, resized
 
 _NEIGHBOURHOOD_PX = 7  # over which the direction is judged
-_FULL_AMOUNT = 10.0
+_FULL_AMOUNT = 7.0
+_COMBED_OCTAVES = 2
 
 
 def combed(picture: Tensor, reach_px: float) -> Tensor:
@@ -34,14 +36,24 @@ def combed(picture: Tensor, reach_px: float) -> Tensor:
     return picture + coherence * (total / 5 - picture)
 
 
-def combed_like(picture: Tensor, images: Sequence[Tensor], shares: Sequence[float], reach_px: float) -> Tensor:
-    """Given a picture and style images with shares (sum 1), comb it as far as its strokes are less clear than theirs.
+def combed_like(
+    picture: Tensor, octaves: Sequence[Sequence[Tensor]], shares: Sequence[float], reach_px: float
+) -> Tensor:
+    """Given a picture and style images at each octave, fine to coarse, comb it where its strokes are less clear.
 
-    A tenth less clear than the style is combed in full, one as clear not at all.
+    Only the two finest octaves are judged and combed. One seventh less clear than the style is combed in full,
+    as clear as the style not at all.
     """
-    wanted = sum(share * clearness(image) for image, share in zip(images, shares, strict=True))
-    amount = min(1.0, max(0.0, _FULL_AMOUNT * (1 - clearness(picture) / max(wanted, 1e-6))))
-    return picture + amount * (combed(picture, reach_px) - picture) if amount else picture
+    for number in reversed(range(min(_COMBED_OCTAVES, len(octaves)))):
+        small = picture
+        for _ in range(number):
+            small = halved(small)
+        wanted = sum(share * clearness(image) for image, share in zip(octaves[number], shares, strict=True))
+        amount = min(1.0, max(0.0, _FULL_AMOUNT * (1 - clearness(small) / max(wanted, 1e-6))))
+        if amount > 0:
+            change = amount * (combed(small, reach_px) - small)
+            picture = picture + resized(change, picture.shape[1], picture.shape[2])
+    return picture
 
 
 def clearness(picture: Tensor) -> float:

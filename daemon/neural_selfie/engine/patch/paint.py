@@ -17,7 +17,7 @@ from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
 from neural_selfie.engine.patch.flow import combed_like
 from neural_selfie.engine.patch.matching import fit_code, key_columns, propagate, search_all
 from neural_selfie.engine.patch.progress import Progress, Step
-from neural_selfie.engine.patch.pyramid import area_factor, resized, scales, sized
+from neural_selfie.engine.patch.pyramid import resized, scales, sized, style_factor
 from neural_selfie.engine.patch.refine import octaves_of, transported
 from neural_selfie.engine.patch.weight_map import weight_map
 from neural_selfie.engine.recipe import PatchRecipe
@@ -37,12 +37,12 @@ class Sitting:
 
     def style_images(self, factor: float) -> list[Tensor]:
         """Given a scale factor, return the style images at it: at scale 1 and style_scale 1 as large as the photo."""
-        area = self.guide.shape[1] * self.guide.shape[2] * self.recipe.style_scale**2
+        size = self.guide.shape[1], self.guide.shape[2]
         images = []
         for style in self.styles:
-            own = factor * area_factor(style.shape[1], style.shape[2], area)
-            least = self.recipe.patch_px + 1
-            images.append(resized(style, *sized(style.shape[1], style.shape[2], own, at_least=least)).clamp(0, 1))
+            height, width = style.shape[1:]
+            own = factor * self.recipe.style_scale * style_factor((height, width), size)
+            images.append(resized(style, *sized(height, width, own, at_least=self.recipe.patch_px + 1)).clamp(0, 1))
         return images
 
 
@@ -66,8 +66,9 @@ def paint(
     picture = sitting.guide
     for number, (factor, grid) in enumerate(grids):
         guide = resized(sitting.guide, grid.height, grid.width)
-        weight = resized(sitting.weights, grid.height, grid.width).clamp_min(0) * recipe.content_weight
-        picture = guide if number == 0 else _enlarged(picture, guide, recipe.detail)
+        drawn = min(1.0, recipe.drawn_px / min(grid.height, grid.width))
+        weight = resized(sitting.weights, grid.height, grid.width).clamp_min(0) * (recipe.content_weight * drawn)
+        picture = guide if number == 0 else _enlarged(picture, guide, recipe.detail * drawn)
         images = sitting.style_images(factor)
         atlas = build_atlas(images, shares)
         keys = draw_places(atlas, recipe.keys, recipe.patch_px, generator)
@@ -93,7 +94,7 @@ def paint(
         octaves = octaves_of(images, _octave_count(grid, recipe.refine_px) if last else 1)
         for iteration in range(recipe.refine_steps if last else recipe.scale_steps):
             if last and iteration in {recipe.refine_steps // 2, recipe.refine_steps * 3 // 4}:
-                picture = combed_like(picture, images, shares, recipe.comb_px)
+                picture = combed_like(picture, octaves, shares, recipe.comb_px)
             rate = recipe.refine_rate if last else recipe.scale_rate
             picture, lack = transported(picture, octaves, shares, generator, rate)
             progress.work(_step_work(grid))

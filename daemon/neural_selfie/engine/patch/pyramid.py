@@ -8,6 +8,9 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
+_MOST_APART = 1.5  # by eye
+_LEAST_PX = 5  # the patches of the sharpening still fit
+
 
 def scales(height: int, width: int, *, ratio: float, coarsest_px: int) -> list[float]:
     """Given the final size, return the scale factors from coarse to fine; the last one is 1.
@@ -30,9 +33,14 @@ def fit_long_edge(height: int, width: int, long_edge_px: int) -> tuple[int, int]
     return sized(height, width, long_edge_px / max(height, width))
 
 
-def area_factor(height: int, width: int, area: float) -> float:
-    """Given a size, return the factor that brings it to `area` pixels."""
-    return math.sqrt(area / (height * width))
+def style_factor(style: tuple[int, int], photo: tuple[int, int]) -> float:
+    """Given the sizes (height, width) of style image and picture, return what brings the style to the picture's size.
+
+    Then their long edges are equal, unless their shapes differ much: ribbons and panoramas are compared by area.
+    """
+    by_edge = max(photo) / max(style)
+    by_area = math.sqrt(photo[0] * photo[1] / (style[0] * style[1]))
+    return min(max(by_edge, by_area / _MOST_APART), by_area * _MOST_APART)
 
 
 def resized(picture: Tensor, height: int, width: int) -> Tensor:
@@ -42,3 +50,8 @@ def resized(picture: Tensor, height: int, width: int) -> Tensor:
     return functional.interpolate(picture[None], (height, width), mode="bicubic", antialias=True, align_corners=False)[
         0
     ]
+
+
+def halved(picture: Tensor) -> Tensor:
+    """Given a picture (C, H, W), return it at half the size, but no edge shorter than 5 px."""
+    return resized(picture, max(_LEAST_PX, picture.shape[1] // 2), max(_LEAST_PX, picture.shape[2] // 2))

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from neural_selfie.engine.patch.pyramid import resized
+from neural_selfie.engine.patch.pyramid import halved, resized
 
 _PATCH_PX = 5
 _DIRECTIONS = 16  # of the 75 that a patch has, new ones at each step
+_LARGE = 2_000_000  # pixels
 _SAMPLES = 40_000  # patches per octave and step, drawn on a lattice with a random offset
 
 
@@ -78,8 +79,12 @@ def random_directions(count: int, patch_px: int, generator: torch.Generator) -> 
 
 
 def lattice(height: int, width: int, generator: torch.Generator) -> tuple[int, int, int]:
-    """Given a picture's size, return a stride and a random offset (down, right) that give about 40,000 patches."""
-    stride = max(1, min(_PATCH_PX, round((height * width / _SAMPLES) ** 0.5)))
+    """Given a picture's size, return a stride and a random offset (down, right) that give 40,000 patches or more.
+
+    Patches overlap at least by half of their edge up to 2 million pixels: with gaps, a mesh shows.
+    """
+    most = 2 if height * width <= _LARGE else 3
+    stride = max(1, min(most, round((height * width / _SAMPLES) ** 0.5)))
     down = int(torch.randint(min(stride, height - _PATCH_PX + 1), (1,), generator=generator))
     right = int(torch.randint(min(stride, width - _PATCH_PX + 1), (1,), generator=generator))
     return stride, down, right
@@ -96,8 +101,3 @@ def quantiles(answers: Tensor, count: int) -> Tensor:
     ordered = answers.sort(1)[0]
     position = (torch.arange(count, device=answers.device, dtype=torch.float64) + 0.5) * (answers.shape[1] / count)
     return ordered.index_select(1, position.long().clamp_max(answers.shape[1] - 1))
-
-
-def halved(picture: Tensor) -> Tensor:
-    """Given a picture (3, H, W), return it at half the size."""
-    return resized(picture, max(_PATCH_PX, picture.shape[1] // 2), max(_PATCH_PX, picture.shape[2] // 2))
