@@ -8,17 +8,26 @@ Does not guarantee: anything about a file that a person moves out of the state f
 import datetime as dt
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from neural_selfie import files
 from neural_selfie.config import Settings
+from neural_selfie.config.catalogue import sha256_of
 from neural_selfie.config.layout import StateFolder
 from neural_selfie.errors import SelfieError
 from neural_selfie.files import names
 from neural_selfie.ledger import Ledger
 from neural_selfie.model import Job, JobState, Photo, Place
+
+_SUFFIX_CHARACTERS_MAX = 10  # what follows the last dot of a name may be half a sentence
+_CANCELLED = "Not every picture of this photo was painted: some were cancelled. `neural-selfie retry JOB` paints them."
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,9 @@ class Filing:
 
     def work_path(self, photo: Photo) -> Path:
         """Return where a photo lies in the state folder while it is painted."""
-        return self.state.work / f"{photo.sha256}{photo.dropped.suffix.lower()}"
+        suffix = photo.dropped.suffix.lower()
+        plain = suffix.isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX_CHARACTERS_MAX
+        return self.state.work / f"{photo.sha256}{suffix if plain else ''}"
 
     @property
     def keeps(self) -> bool:
@@ -57,10 +68,10 @@ class Filing:
         self.ledger.set_place(photo.id, Place.STATE, path=target, sidecar=sidecar, now=now)
 
     def is_unchanged(self, photo: Photo) -> bool:
-        """Whether the file that a worker will read is still the photo that was admitted."""
+        """Whether the file that a worker will read is still the photo that was admitted; raise OSError if unknown."""
         try:
             facts = photo.path.stat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         known = self.ledger.is_kept(photo.path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
         return known or photo.place is not Place.KEPT
@@ -77,28 +88,63 @@ class Filing:
             return False
         self.ledger.moving(photo.id, target, now=now)
         files.move_exact(photo.path, target)
+        self._taken_back(photo, target, now)
+        return True
+
+    def _taken_back(self, photo: Photo, target: Path, now: float) -> None:
         if photo.place is Place.FAILED:
             files.remove_if_there(photo.path.with_name(names.error_name(photo.path.name)))
-        self.ledger.set_place(photo.id, Place.STATE, path=target, now=now)
-        return True
+        sidecar = None
+        for suffix in (".yaml", ".yml"):
+            name = f"{photo.path.name}{suffix}"
+            if len(os.fsencode(name)) <= names.NAME_BYTES and photo.path.with_name(name).is_file():
+                sidecar = target.with_name(f"{target.name}{suffix}")
+                files.move_exact(photo.path.with_name(name), sidecar)
+        self.ledger.set_place(photo.id, Place.STATE, path=target, sidecar=sidecar, now=now)
+
+    def lose(self, photo: Photo, now: float) -> None:
+        """The file is gone: somebody took it away. Its jobs are cancelled with that reason."""
+        if photo.place is Place.KEPT:
+            self.ledger.forget_kept(photo.path)  # should it come back, it is a new sighting
+        self.ledger.set_place(photo.id, Place.LOST, sidecar=None, now=now)
+        log.warning("photo.lost", photo=photo.name, path=names.shown(photo.path))
 
     def file(self, photo: Photo, jobs: Iterable[Job], now: float) -> Place:
         """Given a photo whose jobs have all ended, put its file where it belongs and return that place."""
+        jobs = _since_the_drop(photo, list(jobs))
         failed = [job for job in jobs if job.state is JobState.FAILED]
-        if failed:
-            stays = photo.place is Place.KEPT
-            failed_folder = self.settings.failed_folder
-            path = failed_folder / photo.dropped.name if stays else self._move(photo, failed_folder, now)
-            self.explain(path, photo.dropped, failed[0].cause or "error", _sentence(failed), now, jobs=failed)
-            return Place.KEPT if stays else self._placed(photo, Place.FAILED, path, now)
         if photo.place is Place.KEPT:
+            self._explain_kept(photo, failed, now)
             return Place.KEPT
-        if self.settings.originals.action != "delete":
+        deletes = self.settings.originals.action == "delete"
+        if failed or (deletes and any(job.state is not JobState.DONE for job in jobs)):
+            path = self._move(photo, self.settings.failed_folder, now)
+            self._explain_jobs(path, photo, failed, now)
+            return self._placed(photo, Place.FAILED, path, now)
+        if not deletes:
             return self._placed(photo, Place.ORIGINALS, self._move(photo, self.settings.originals_folder, now), now)
         files.remove_if_there(photo.path)
         if photo.sidecar is not None:
             files.remove_if_there(photo.sidecar)
         return self._placed(photo, Place.DELETED, photo.path, now)
+
+    def _explain_jobs(self, path: Path, photo: Photo, failed: list[Job], now: float) -> None:
+        cause, reason = (failed[0].cause or "error", _sentence(failed)) if failed else ("cancelled", _CANCELLED)
+        self.explain(path, photo.dropped, cause, reason, now, jobs=failed)
+
+    def _explain_kept(self, photo: Photo, failed: list[Job], now: float) -> None:
+        """A photo that stays in the inbox has nothing in failed/ but the explanation, as long as it holds."""
+        path = self._kept_explained(photo.dropped)
+        if failed:
+            self._explain_jobs(path, photo, failed, now)
+        else:
+            files.remove_if_there(path.with_name(names.error_name(path.name)))
+
+    def _kept_explained(self, dropped: Path) -> Path:
+        """Return where in failed/ a file that stays in the inbox would lie: photos of two folders may share a name."""
+        name = "-".join(dropped.parts)
+        fits = len(os.fsencode(name)) <= names.NAME_BYTES
+        return self.settings.failed_folder / (name if fits else names.numbered(name, 2))
 
     def file_copy(self, path: Path, sidecar: Path | None) -> Path | None:
         """File a second copy of a photo that is known already, as the original was; return where it is, or None."""
@@ -113,42 +159,73 @@ class Filing:
                 files.remove_if_there(file)
         return target
 
+    def file_failed_copy(self, photo: Photo) -> None:
+        """Given a photo as it lay in failed/ before it was dropped again, file that older copy: its reason is void."""
+        try:
+            if photo.path.is_file() and sha256_of(photo.path) == photo.sha256:
+                files.remove_if_there(photo.path.with_name(names.error_name(photo.path.name)))
+                self.file_copy(photo.path, None)
+        except (SelfieError, OSError) as error:
+            log.warning("photo.not_filed", photo=photo.name, reason=str(error))
+
     def refuse(self, path: Path, error: SelfieError, now: float, sidecar: Path | None = None) -> Path:
         """Move what cannot be painted from the inbox to failed/ and say why; return where it lies now.
 
         A pipe, link or device is moved without being opened; where it cannot be moved it stays and only the
         explanation is written.
         """
-        failed = self.settings.failed_folder
         dropped = path.relative_to(self.settings.inbox)
         if self.keeps:
-            moved = failed / path.name
-        else:
+            target = self._kept_explained(dropped)
+            self.explain(target, dropped, error.code, str(error), now)
+            return target
+        for name in _names(path.name):
+            target = self.settings.failed_folder / name
+            if os.path.lexists(target):
+                continue
+            # The explanation first: after a crash the file is refused again, and nothing lies in failed/ without one.
+            self.explain(target, dropped, error.code, str(error), now)
             try:
-                moved = files.move_new(path, failed, path.name)
-            except SelfieError:
-                if path.is_file() and not path.is_symlink():
+                files.move_exact(path, target)
+            except FileExistsError:
+                continue
+            except (SelfieError, OSError):
+                if not os.path.lexists(path) or (path.is_file() and not path.is_symlink()):
+                    with suppress(SelfieError, OSError):
+                        files.remove_if_there(target.with_name(names.error_name(name)))
                     raise
-                moved = failed / path.name
-            if sidecar is not None and sidecar.exists():
-                files.move_new(sidecar, failed, f"{moved.name}{sidecar.suffix}")
-        self.explain(moved, dropped, error.code, str(error), now)
-        return moved
+            else:
+                self._move_sidecar(sidecar, target)
+            return target
+        raise FileExistsError(path.name)
 
     def undo_moves(self, now: float) -> None:
         """After a crash: settle every move that was begun. What did not get away yet is still where it was."""
         for photo in self.ledger.in_transit():
-            target = photo.destination
-            if target is None or os.path.lexists(photo.path):
-                self.ledger.moving(photo.id, None, now=now)
-                continue
-            failed = self.settings.failed_folder
-            place = {failed: Place.FAILED, self.state.work: Place.STATE}.get(target.parent, Place.ORIGINALS)
-            self.ledger.set_place(photo.id, place, path=target, now=now)
-            if place is Place.FAILED:
-                jobs = [job for job in self.ledger.jobs(photo_id=photo.id) if job.state is JobState.FAILED]
-                cause = (jobs[0].cause if jobs else None) or "error"
-                self.explain(target, photo.dropped, cause, _sentence(jobs) if jobs else "", now, jobs=jobs)
+            try:
+                self._undo_move(photo, now)
+            except (SelfieError, OSError) as error:  # the others are not to wait for this one
+                log.warning("photo.not_moved", photo=photo.name, reason=str(error))
+
+    def _undo_move(self, photo: Photo, now: float) -> None:
+        target = photo.destination
+        if target is not None and os.path.lexists(photo.path) and os.path.lexists(target):
+            with suppress(FileExistsError):  # another file of that name: the move had not begun
+                files.move_exact(photo.path, target)
+        if target is None or os.path.lexists(photo.path):
+            self.ledger.moving(photo.id, None, now=now)
+        elif target.parent == self.state.work:
+            self._taken_back(photo, target, now)
+        elif target.parent == self.settings.failed_folder:
+            self._move_sidecar(photo.sidecar, target)
+            if self.ledger.unfinished(photo.id) == 0:  # else it is retried, and taken back
+                jobs = _since_the_drop(photo, self.ledger.jobs(photo_id=photo.id))
+                failed = [job for job in jobs if job.state is JobState.FAILED]
+                self._explain_jobs(target, photo, failed, now)
+            self._placed(photo, Place.FAILED, target, now)
+        else:
+            self._move_sidecar(photo.sidecar, target)
+            self._placed(photo, Place.ORIGINALS, target, now)
 
     def explain(
         self, path: Path, dropped: Path, cause: str, reason: str, now: float, *, jobs: Iterable[Job] = ()
@@ -170,11 +247,12 @@ class Filing:
 
     def _move(self, photo: Photo, folder: Path, now: float) -> Path:
         """Move a photo's file into a folder under a name that is free there, written down first."""
-        number = 1
-        while True:
-            name = photo.dropped.name if number == 1 else names.numbered(photo.dropped.name, number)
+        begun = photo.destination  # moved before, but what was to follow failed: the disk was full, say
+        if begun is not None and begun.parent == folder and not os.path.lexists(photo.path) and os.path.lexists(begun):
+            self._move_sidecar(photo.sidecar, begun)
+            return begun
+        for name in _names(photo.dropped.name):
             target = folder / name
-            number += 1
             if os.path.lexists(target):
                 continue
             self.ledger.moving(photo.id, target, now=now)
@@ -182,13 +260,34 @@ class Filing:
                 files.move_exact(photo.path, target)
             except FileExistsError:
                 continue
-            if photo.sidecar is not None and photo.sidecar.exists():
-                files.move_new(photo.sidecar, folder, f"{target.name}{photo.sidecar.suffix}")
+            self._move_sidecar(photo.sidecar, target)
             return target
+        raise FileExistsError(photo.dropped.name)
+
+    def _move_sidecar(self, sidecar: Path | None, target: Path) -> None:
+        """Put a sidecar, if there is one, beside its photo that lies at `target`."""
+        if sidecar is not None and sidecar.exists():
+            name = f"{target.name}{sidecar.suffix}"
+            if len(os.fsencode(name)) > names.NAME_BYTES:
+                name = names.numbered(name, 2)  # cuts the stem
+            files.move_new(sidecar, target.parent, name)
 
     def _placed(self, photo: Photo, place: Place, path: Path, now: float) -> Place:
         self.ledger.set_place(photo.id, place, path=path, sidecar=None, now=now)
         return place
+
+
+def _names(name: str) -> Iterator[str]:
+    """Yield the names that a file may get beside others of its name; none is that of somebody's explanation."""
+    if not name.endswith(".error.json"):
+        yield name
+    for number in range(2, 10_000):
+        yield names.numbered(name, number)
+
+
+def _since_the_drop(photo: Photo, jobs: list[Job]) -> list[Job]:
+    """Leave out what a preset that is no more made of an earlier drop, if there is anything newer."""
+    return [job for job in jobs if (job.finished_at or 0.0) >= photo.dropped_at] or jobs
 
 
 def _sentence(failed: list[Job]) -> str:

@@ -3,16 +3,17 @@
 Runs in the daemon's one loop and decodes nothing itself: a hostile file can at worst end the inspector's process.
 """
 
+import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from neural_selfie import files, inspection, outbox
+from neural_selfie import inspection, outbox
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import (
     DamagedPhotoError,
@@ -27,7 +28,7 @@ from neural_selfie.files import names
 from neural_selfie.filing import Filing
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.ledger import Ledger
-from neural_selfie.model import Limits, PhotoFacts, Plan
+from neural_selfie.model import Limits, Photo, PhotoFacts, Place, Plan
 from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 INSPECTOR = "inspector"
@@ -76,10 +77,19 @@ class Intake:
         self.settler = Settler(watch.quiet_seconds, watch.ceiling_seconds)
         self.inspector = Seat(INSPECTOR, prepare=inspection.limit_memory, arguments=(self.limits,), post=self.post)
 
+    def expect(self, photos: Iterable[Photo]) -> None:
+        """Given the photos that were admitted before and could not be taken in yet, take note of them."""
+        self._admitted.update({photo.path: photo.id for photo in photos})
+
     @property
     def idle(self) -> bool:
         """Whether no file is settling or being inspected, but for those that wait for something to be put right."""
         return len(self.settler) <= len(self._delayed) and not self._ready and self.inspector.free
+
+    @property
+    def admitted(self) -> set[int]:
+        """The photos that are in the ledger and could not be taken in yet."""
+        return set(self._admitted.values())
 
     @property
     def delayed(self) -> int:
@@ -96,7 +106,7 @@ class Intake:
             return
         except OSError as error:
             log.warning("photo.unreadable", path=names.shown(path), error=error.strerror)
-            self._delay(path, now)
+            self._forget(path)  # the next scan tells it again
             return
         dropped = path.relative_to(self.catalogue.settings.inbox)
         if stat.S_ISDIR(facts.st_mode) or names.is_ignored(dropped, self.catalogue.settings.watch.ignore):
@@ -171,10 +181,14 @@ class Intake:
 
     def _delay(self, path: Path, now: float) -> float:
         """Look at a file again after the waiting time; return for how long it has been found so."""
-        found_so = self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
-        if self.settler.waits_for(path):
-            self._delayed.add(path)
-        return found_so
+        try:
+            facts = os.lstat(path)
+        except OSError:
+            self._forget(path)
+            return 0.0
+        self.settler.observe(path, FileFacts.of(facts), now)
+        self._delayed.add(path)
+        return self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
 
     def _lose_admitted(self, path: Path, now: float) -> None:
         """The file at a path is not, or no more, the photo that was admitted there: its jobs are cancelled."""
@@ -195,9 +209,10 @@ class Intake:
         elif isinstance(error, OSError):
             log.warning("photo.unreadable", photo=names.shown(path.name), error=str(error))
             unreadable_for = self._delay(path, now)
-            patience = self.catalogue.settings.watch.truncated_seconds  # whoever copies it may set its mode last
-            if isinstance(error, PermissionError) and unreadable_for >= patience:
-                self._refuse(path, NotAPictureError(_UNREADABLE), now)
+            if isinstance(error, PermissionError):  # of the photo itself; whoever copies it may set its mode last
+                self._delayed.discard(path)
+                if unreadable_for >= self.catalogue.settings.watch.truncated_seconds:
+                    self._refuse(path, NotAPictureError(_UNREADABLE), now)
         else:  # the inspector is to turn everything else into a refusal; looked at again, it would end the same
             log.error("inspection.failed", photo=names.shown(path.name), error=repr(error))
             self._refuse(path, DamagedPhotoError(_UNDECODABLE), now)
@@ -248,6 +263,7 @@ class Intake:
             self._refuse(path, error, now)
             return None
         name = names.shown(path.name)
+        before = self.ledger.photo_by_sha256(facts.sha256)
         admission = self.ledger.admit(
             facts,
             name=name,
@@ -274,6 +290,8 @@ class Intake:
         self.filing.take_in(photo, now)
         del self._admitted[path]
         self._forget(path)
+        if before is not None and before.place is Place.FAILED:
+            self.filing.file_failed_copy(before)
         presets = list(dict.fromkeys(plan.preset for plan in plans))
         log.info("photo.admitted", **fields, presets=presets, width=facts.width, height=facts.height)
         return photo.id if self.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
@@ -320,19 +338,29 @@ def sidecar_text(path: Path) -> str | None:
     Raise SidecarError if it is longer than 64 KiB, no UTF-8 text or may not be read.
     """
     sidecar = sidecar_of(path)
-    if sidecar is None:
-        return None
     try:
-        data = files.read_regular(sidecar, _SIDECAR_BYTES_MAX + 1)
-    except (FileNotFoundError, NotADirectoryError):
+        data = None if sidecar is None else _beginning(sidecar, _SIDECAR_BYTES_MAX + 1)
+    except FileNotFoundError:
         return None
     except PermissionError:
         raise SidecarError("the daemon may not read the sidecar: make it readable for others.") from None
     if data is None:
-        return None  # a pipe or link took its place: it is refused by itself, and was not opened
+        return None
     if len(data) > _SIDECAR_BYTES_MAX:
         raise SidecarError("the sidecar is too long: 64 KiB are the limit.")
     try:
         return data.decode()
     except UnicodeDecodeError:
         raise SidecarError("the sidecar is not UTF-8 text.") from None
+
+
+def _beginning(path: Path, size: int) -> bytes | None:
+    """Return up to `size` bytes of a file; None, and without waiting for it, where a pipe or link took its place."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None

@@ -7,6 +7,7 @@ Does not guarantee: that somebody who deletes in the outbox at the same moment g
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,17 +52,13 @@ class Spool:
             whole = facts["output"]["sha256"] == hashlib.sha256(picture).hexdigest()
             if facts["attempts"] != job.attempts or not whole:
                 return None
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return Rendered(facts["output"]["file"], picture, preview, record)
 
     def drop(self, job_id: int) -> None:
-        """Remove what waits for a job, if anything."""
-        folder = self._folder / str(job_id)
-        if folder.is_dir():
-            for path in folder.iterdir():
-                path.unlink(missing_ok=True)
-            folder.rmdir()
+        """Remove what waits for a job, if anything; what cannot be removed now is removed after the next start."""
+        shutil.rmtree(self._folder / str(job_id), ignore_errors=True)
 
     def job_ids(self) -> list[int]:
         """Return the jobs that something waits for."""

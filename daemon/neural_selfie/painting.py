@@ -4,6 +4,7 @@ The ledger is the queue: no more tasks are handed out than there are free worker
 possible to the last moment. Publishing comes before "done", and "done" before the photo is filed.
 """
 
+import os
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,13 +12,14 @@ import structlog
 from neural_selfie import lifecycle, outbox
 from neural_selfie.config import Settings, catalogue
 from neural_selfie.errors import SelfieError, StorageUnavailableError
-from neural_selfie.files import names
 from neural_selfie.filing import Filing
 from neural_selfie.ledger import Ledger
 from neural_selfie.lifecycle import Command, EndWorker, Event, FilePhoto, Publish, RetryPolicy, TakeBack
 from neural_selfie.model import Job, JobState, Limits, Photo, Place, Progress, Task
 from neural_selfie.outbox import Spool
 from neural_selfie.workers import Painted, Workers
+
+_PATIENCE = 0.1  # share of the time that a job has waited after which it is looked at again
 
 log = structlog.get_logger()
 
@@ -37,9 +39,9 @@ class Painting:
     _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
 
     @property
-    def unfiled(self) -> bool:
-        """Whether a photo that is done could not be put where it belongs yet."""
-        return bool(self._blocked)
+    def unmoved(self) -> set[int]:
+        """The photos that could not be put where they belong yet."""
+        return set(self._blocked)
 
     @property
     def policy(self) -> RetryPolicy:
@@ -55,7 +57,10 @@ class Painting:
         """At start: finish what a crash or power cut interrupted, so that every photo is in exactly one place."""
         self.filing.undo_moves(now)
         for photo in self.ledger.photos(place=Place.INBOX):
-            self._take_in_again(photo, now)
+            try:
+                self._take_in_again(photo, now)
+            except (SelfieError, OSError) as error:  # tried again when the scan finds it; the others do not wait
+                log.warning("photo.not_taken_in", photo=photo.name, reason=str(error))
         for job in self.ledger.jobs(state=JobState.RUNNING):
             self.apply(job.id, lifecycle.Interrupted(now=now), now)
         rendered = self.ledger.jobs(state=JobState.RENDERED)
@@ -75,7 +80,7 @@ class Painting:
             self._publish(rendered, now)
         for photo_id, at in list(self._blocked.items()):
             if at <= now:
-                self._file(photo_id, now)
+                self._move_again(photo_id, now)
         for name in self.workers.end_silent():
             log.error("worker.silent", worker=name, seconds=self.settings.retry.silence_seconds)
         while self.workers.free() and (job := self.ledger.next_queued(now)) is not None:
@@ -83,12 +88,14 @@ class Painting:
 
     def noticed_changes(self, now: float) -> None:
         """Another process changed the ledger: perform the cancels that it asks for, take back photos it retries."""
+        self.changed = True
         for job in self.ledger.cancel_requests():
             self.apply(job.id, lifecycle.CancelRequested(now=now), now)
+            self.spool.drop(job.id)
         for photo in self.ledger.to_take_back():
             self._take_back(photo.id, now)
         for photo in self.ledger.to_file():
-            self._file(photo.id, now)
+            self.file(photo.id, now)
 
     def painted(self, done: Painted, now: float) -> None:
         """Given what a worker came back with, go on with the job; a result that nobody waits for is dropped."""
@@ -129,7 +136,7 @@ class Painting:
             case Publish(job_id):
                 self._publish(self.ledger.job(job_id), now)
             case FilePhoto(photo_id):
-                self._file(photo_id, now)
+                self.file(photo_id, now)
             case EndWorker(job_id):
                 self.workers.end_job(job_id)
             case TakeBack(photo_id):
@@ -137,8 +144,13 @@ class Painting:
 
     def _start(self, job: Job, now: float) -> None:
         photo = self.ledger.photo(job.photo_id)
-        if not self.filing.is_unchanged(photo):
-            self._lose(photo, now)
+        try:
+            unchanged = self.filing.is_unchanged(photo)
+        except OSError as error:
+            self._failed(job, StorageUnavailableError(f"The photo cannot be read: {error.strerror}."), now)
+            return
+        if not unchanged:
+            self.filing.lose(photo, now)
             return
         started = self.apply(job.id, lifecycle.Started(now=now), now)
         task = Task(
@@ -161,7 +173,7 @@ class Painting:
         reason = str(known) if known else f"The worker failed: {type(error).__name__}: {error}"
         if known is not None and known.environmental:
             event: Event = lifecycle.Waits(
-                cause=cause, reason=reason, next_try_at=now + self.settings.retry.waiting_seconds, now=now
+                cause=cause, reason=reason, next_try_at=now + self._patience(job, now), now=now
             )
         else:
             retryable = known.retryable if known else True
@@ -175,6 +187,12 @@ class Painting:
             "job.not_painted", now=str(after.state), cause=cause, reason=reason, details=details, **job.log_fields()
         )
 
+    def _patience(self, job: Job, now: float) -> float:
+        """Return after how many seconds to look again: what has waited for hours need not be tried twice a minute."""
+        retry = self.settings.retry
+        longest = max(retry.waiting_seconds, retry.backoff_ceiling_seconds)
+        return min(max(retry.waiting_seconds, (now - job.queued_at) * _PATIENCE), longest)
+
     def _publish(self, job: Job, now: float) -> None:
         rendered = self.spool.get(job)
         if rendered is None:
@@ -185,7 +203,7 @@ class Painting:
             output = outbox.publish(self.settings.outbox_folder, photo, rendered)
         except (SelfieError, OSError) as error:
             cause = error.code if isinstance(error, SelfieError) else StorageUnavailableError.code
-            again = now + self.settings.retry.waiting_seconds
+            again = now + self._patience(job, now)
             delayed = lifecycle.PublishDelayed(cause=cause, reason=str(error), next_try_at=again, now=now)
             self.apply(job.id, delayed, now)
             log.warning("picture.delayed", cause=cause, reason=str(error), **job.log_fields())
@@ -198,7 +216,16 @@ class Painting:
         for command in commands:
             self._perform(command, now)
 
-    def _file(self, photo_id: int, now: float) -> None:
+    def _move_again(self, photo_id: int, now: float) -> None:
+        del self._blocked[photo_id]
+        if self.ledger.unfinished(photo_id):  # retried meanwhile
+            if self.ledger.photo(photo_id).destination is not None:
+                self.filing.undo_moves(now)
+            self._take_back(photo_id, now)
+        else:
+            self.file(photo_id, now)
+
+    def file(self, photo_id: int, now: float) -> None:
         """File a photo if all its jobs have ended; where the folder is full or gone, try again later."""
         photo = self.ledger.photo(photo_id)
         if photo.place not in {Place.STATE, Place.KEPT} or self.ledger.unfinished(photo_id):
@@ -208,6 +235,10 @@ class Painting:
         try:
             place = self.filing.file(photo, jobs, now)
         except (SelfieError, OSError) as error:
+            going = self.ledger.photo(photo_id).destination
+            if not any(os.path.lexists(path) for path in (photo.path, going) if path is not None):
+                self.filing.lose(photo, now)
+                return
             self._blocked[photo_id] = now + self.settings.retry.waiting_seconds
             log.warning("photo.not_filed", photo=photo.name, reason=str(error))
             return
@@ -223,23 +254,23 @@ class Painting:
 
     def _take_back(self, photo_id: int, now: float) -> None:
         photo = self.ledger.photo(photo_id)
+        if photo.place not in {Place.ORIGINALS, Place.FAILED}:
+            return
         try:
             there = self.filing.take_back(photo, now)
         except (SelfieError, OSError) as error:
+            self._blocked[photo_id] = now + self.settings.retry.waiting_seconds
             log.warning("photo.not_taken_back", photo=photo.name, reason=str(error))
             return
         if not there:
-            self._lose(photo, now)
+            self.filing.lose(photo, now)
 
     def _take_in_again(self, photo: Photo, now: float) -> None:
         """A crash came between admission and taking in: finish it if the file is still the same."""
-        taken = self.filing.work_path(photo).exists()
-        if taken or (photo.path.is_file() and catalogue.sha256_of(photo.path) == photo.sha256):
+        target = self.filing.work_path(photo)
+        if photo.path.is_file() and catalogue.sha256_of(photo.path) == photo.sha256:
             self.filing.take_in(photo, now)
+        elif target.exists():  # taken in; what lies in the inbox under its name, if anything, is another photo
+            self.ledger.set_place(photo.id, Place.STATE, path=target, now=now)
         else:
-            self._lose(photo, now)
-
-    def _lose(self, photo: Photo, now: float) -> None:
-        """The file is gone: somebody took it away. Its jobs are cancelled with that reason."""
-        self.ledger.set_place(photo.id, Place.LOST, sidecar=None, now=now)
-        log.warning("photo.lost", photo=photo.name, path=names.shown(photo.path))
+            self.filing.lose(photo, now)

@@ -10,7 +10,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,13 +19,13 @@ import structlog
 from neural_selfie import files, lock, snapshot, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
-from neural_selfie.errors import SelfieError
+from neural_selfie.errors import LedgerBusyError, SelfieError, StorageUnavailableError
 from neural_selfie.filing import Filing
 from neural_selfie.gallery import GalleryIndex
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
 from neural_selfie.intake import INSPECTOR, Intake
 from neural_selfie.ledger import Ledger, open_ledger
-from neural_selfie.model import JobState, Limits, Progress
+from neural_selfie.model import JobState, Limits, Place, Progress
 from neural_selfie.outbox import Spool
 from neural_selfie.painting import Painting
 from neural_selfie.snapshot import Snapshot
@@ -34,6 +34,9 @@ from neural_selfie.workers.seat import CallEnded, Reported
 _TICK_SECONDS = 0.5
 _SNAPSHOT_SECONDS = 0.5
 _GALLERY_SECONDS = 2.0
+_GALLERY_REST = 20.0  # a page of thousands takes a while: at most one part in so many of the time goes into it
+_UNPAINTED = (JobState.FAILED, JobState.WAITING, JobState.QUEUED, JobState.RENDERED)
+_UNFORESEEN = "The daemon met an error that nobody foresaw ({!r}) and ended. No photo is lost: start it again."
 
 log = structlog.get_logger()
 
@@ -43,6 +46,11 @@ class Stop:
     """Somebody wants the daemon to end."""
 
     signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Somebody sent SIGHUP, which asks other daemons to read their configuration again."""
 
 
 def run(
@@ -62,9 +70,24 @@ def run(
     devices = workers.devices(settings)
     catalogue = open_catalogue(loaded)
     state = layout.prepare(settings)
-    with lock.held(state.lock), open_ledger(state.root) as ledger:
-        service = Service(catalogue.kept_in(state.styles), state, ledger, devices, painter or workers.Painter())
-        return service.run(once=once, watcher=watcher or (lambda _: None))
+    with lock.held(state.lock):
+        catalogue = catalogue.kept_in(state.styles)
+        service: Service | None = None
+        while True:
+            try:
+                with open_ledger(state.root) as ledger:
+                    service = Service(catalogue, state, ledger, devices, painter or workers.Painter())
+                    return service.run(once=once, watcher=watcher or (lambda _: None))
+            except (StorageUnavailableError, LedgerBusyError) as error:  # of the ledger: all others are dealt with
+                if once or service is None or service.stopping:
+                    raise
+                log.error("daemon.interrupted", reason=str(error))  # noqa: TRY400 - a full disk, not a mistake
+            except (SelfieError, PermissionError):
+                raise
+            except Exception as error:
+                log.exception("daemon.failed")
+                raise SelfieError(_UNFORESEEN.format(error)) from error
+            time.sleep(settings.retry.waiting_seconds)
 
 
 class Service:
@@ -102,27 +125,32 @@ class Service:
         self._gallery_at = self._snapshot_at = 0.0
         self._data_version = ledger.data_version()
         self._scanned = False
+        self._scan_troubles: tuple[str, ...] = ()
         self._stop: Stop | None = None
         self._started_at = time.time()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has asked the daemon to end."""
+        return self._stop is not None
 
     def run(self, *, once: bool, watcher: Callable[[Snapshot], None]) -> int:
         """Run until stopped or drained; see the module's `run`."""
         log.info("daemon.started", pid=os.getpid(), inbox=str(self._settings.inbox), workers=self._workers.names)
-        with self._signals():
-            try:
-                self._painting.recover(time.time())
-                self._inbox.start()
-                while not (self._stop or (once and self._drained())):
-                    self._turn(watcher)
-                self._inbox.stop()
-                self._finish(watcher)
-            finally:
-                self._inbox.stop()
-                self._intake.close()
-                self._workers.close()
-                self._painting.put_back(time.time())
-                self._update_gallery(time.time(), at_once=True)
-                files.remove_if_there(self._state.progress)
+        with self._signals(), ExitStack() as last:  # whatever happens: each of these, from the last to the first
+            last.callback(files.remove_if_there, self._state.progress)
+            last.callback(lambda: self._update_gallery(time.time(), at_once=True))
+            last.callback(lambda: self._painting.put_back(time.time()))
+            last.callback(self._workers.close)
+            last.callback(self._intake.close)
+            last.callback(self._inbox.stop)
+            self._painting.recover(time.time())
+            self._intake.expect(self._ledger.photos(place=Place.INBOX))
+            self._inbox.start()
+            while not (self._stop or (once and self._drained())):
+                self._turn(watcher)
+            self._inbox.stop()
+            self._finish(watcher)
         log.info("daemon.stopped", reason=self._stop.signal if self._stop else "drained")
         return self._exit_code() if once else 0
 
@@ -154,44 +182,51 @@ class Service:
                 self._intake.sighted(message.path, now)
             case ScanDone():
                 self._scanned = True
+                if message.troubles and message.troubles != self._scan_troubles:
+                    log.warning("inbox.unread", reason=" ".join(message.troubles))
+                self._scan_troubles = message.troubles
             case CallEnded() if message.seat == INSPECTOR:
-                self._intake.inspected(message, now)
+                if (photo_id := self._intake.inspected(message, now)) is not None:
+                    self._painting.file(photo_id, now)
                 self._painting.changed = True
             case CallEnded():
                 self._painting.painted(self._workers.ended(message), now)
-            case Reported(value=Progress() as progress):
+            case Reported(value=Progress() as progress) if self._workers.paints(progress.job_id):
                 self._painting.progress[progress.job_id] = progress
             case Stop():
                 self._stop = message
+            case HangUp():
+                log.warning("reload.ignored", reason="Reload is not supported yet: stop the daemon and start it again.")
 
     def _drained(self) -> bool:
-        """With --once: whether the first scan is through and nothing is left that can go on by itself."""
-        busy = (JobState.QUEUED, JobState.RUNNING, JobState.RENDERED)
-        counts = self._ledger.counts()
-        return (
-            self._scanned
-            and self._messages.empty()
-            and self._intake.idle
-            and not any(counts.get(state, 0) for state in busy)
-            and not self._painting.unfiled
-        )
+        """With --once: whether the first scan is through and nothing is left that can go on by itself.
+
+        What waits for a person (a folder is full, gone or may not be written) was tried once and is left as it is.
+        """
+        if not (self._scanned and self._messages.empty() and self._intake.idle) or self._workers.running():
+            return False
+        stuck = self._intake.admitted | self._painting.unmoved
+        queued = any(job.photo_id not in stuck for job in self._ledger.jobs(state=JobState.QUEUED))
+        return not queued and all(job.cause for job in self._ledger.jobs(state=JobState.RENDERED))
 
     def _exit_code(self) -> int:
-        unpainted = [job for state in (JobState.FAILED, JobState.WAITING) for job in self._ledger.jobs(state=state)]
+        unpainted = [job for state in _UNPAINTED for job in self._ledger.jobs(state=state)]
         failed_now = [job for job in unpainted if (job.finished_at or self._started_at) >= self._started_at]
-        return 1 if failed_now or self._intake.refused or self._stop else 0
+        unmoved = self._intake.refused or self._intake.delayed or self._painting.unmoved or self._scan_troubles
+        return 1 if failed_now or unmoved or self._stop else 0
 
     def _finish(self, watcher: Callable[[Snapshot], None]) -> None:
         """At a stop: let running pictures finish within the grace time; the rest is put back."""
         deadline = time.monotonic() + self._settings.retry.stop_seconds
-        while self._workers.running() and (left := deadline - time.monotonic()) > 0:
+        first = self._stop  # whoever asks a second time does not want to wait
+        while self._workers.running() and self._stop is first and (left := deadline - time.monotonic()) > 0:
             self._handle_all(timeout=min(_TICK_SECONDS, left))
             self._show(time.time(), watcher)
 
     def _update_gallery(self, now: float, *, at_once: bool = False) -> None:
-        if not self._painting.changed or (now - self._gallery_at < _GALLERY_SECONDS and not at_once):
+        if not self._painting.changed or (now < self._gallery_at and not at_once):
             return
-        self._gallery_at = now
+        began = time.monotonic()
         try:
             self._gallery.update(
                 troubles=snapshot.troubles(self._settings.failed_folder), waiting=snapshot.waiting(self._ledger)
@@ -199,6 +234,10 @@ class Service:
             self._painting.changed = False
         except (SelfieError, OSError) as error:
             log.warning("gallery.delayed", reason=str(error))
+        except Exception:  # the page is not worth the daemon
+            self._painting.changed = False
+            log.exception("gallery.failed")
+        self._gallery_at = now + max(_GALLERY_SECONDS, _GALLERY_REST * (time.monotonic() - began))
 
     def _show(self, now: float, watcher: Callable[[Snapshot], None]) -> None:
         if now - self._snapshot_at < _SNAPSHOT_SECONDS:
@@ -220,6 +259,7 @@ class Service:
         def stop(number: int, _frame: object) -> None:
             self._messages.put(Stop(signal.Signals(number).name))
 
+        signal.signal(signal.SIGHUP, lambda *_: self._messages.put(HangUp()))  # and for good: it would end the process
         previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield

@@ -65,6 +65,10 @@ class Workers:
         """Return what each busy worker paints."""
         return {name: seat.call for name, seat in self._seats.items() if not seat.free}
 
+    def paints(self, job_id: int) -> bool:
+        """Whether a worker is busy with a job; what is still reported about any other comes too late."""
+        return any(task.job_id == job_id for task in self.running().values())
+
     def submit(self, task: Task) -> str:
         """Give a task to a free worker and return its name."""
         seat = next(seat for seat in self._seats.values() if seat.free)

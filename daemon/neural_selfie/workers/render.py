@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from neural_selfie import __version__, record
 from neural_selfie.engine.recipe import Recipe, type_of
-from neural_selfie.errors import EngineFailedError, SelfieError, StorageUnavailableError, StyleUnavailableError
+from neural_selfie.errors import (
+    EngineFailedError,
+    EngineUnavailableError,
+    SelfieError,
+    StorageUnavailableError,
+    StyleUnavailableError,
+)
 from neural_selfie.files import names
 from neural_selfie.model import Limits, Progress, Result, StyleUse, Task
 from neural_selfie.workers import seat
@@ -31,12 +37,20 @@ _REPORT_SECONDS = 0.2
 
 
 def prepare(device: str) -> None:
-    """Make this process the worker of one device: it sees no other GPU, and torch is loaded before the first task."""
+    """Make this process the worker of one device: it sees no other GPU, and torch is loaded before the first task.
+
+    Raise EngineUnavailableError where torch cannot be loaded.
+    """
     if device.startswith("cuda:"):
         os.environ["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
     else:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from neural_selfie.engine import entry  # noqa: F401, PLC0415 - torch loads in the worker only
+    try:
+        from neural_selfie.engine import entry  # noqa: F401, PLC0415 - torch loads in the worker only
+    except (ImportError, OSError) as error:  # OSError: a library that torch needs
+        raise EngineUnavailableError(
+            f"PyTorch cannot be loaded: {error}. Install it anew; the daemon then goes on by itself."
+        ) from error
 
 
 def paint(task: Task) -> Result:

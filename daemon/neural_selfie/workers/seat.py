@@ -15,8 +15,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 _SPAWN = multiprocessing.get_context("spawn")  # CUDA does not survive a fork, and threads do not either
 
@@ -59,6 +63,7 @@ class Seat:
         self._arguments = arguments
         self._post = post
         self._closed = False
+        self._process: BaseProcess | None = None
         self._pool, self._ready = self._open()
 
     @property
@@ -72,10 +77,10 @@ class Seat:
             raise RuntimeError(f"{self.name} is busy")
         self.call, self.heard_at, self.started_at = call, time.monotonic(), time.monotonic()
         try:
-            future = self._pool.submit(function, call)
+            future = self._pool.submit(_called, function, call)
         except BrokenProcessPool:  # it died while nobody was looking
             self._replace()
-            future = self._pool.submit(function, call)
+            future = self._pool.submit(_called, function, call)
         future.add_done_callback(lambda done: self._ended(call, done))
 
     def release(self, ended: CallEnded) -> None:
@@ -85,10 +90,10 @@ class Seat:
             self._replace()
 
     def kill(self) -> None:
-        """End the process at once. The running call ends as died."""
-        if self._ready.done() and self._ready.exception() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._ready.result(), signal.SIGKILL)
+        """End the process at once, also one that is still being prepared. The running call ends as died."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                self._process.kill()
 
     def close(self) -> None:
         """End the process and wait until it is gone."""
@@ -111,7 +116,9 @@ class Seat:
             initializer=_begin,
             initargs=(os.getpid(), sender, self._prepare, self._arguments),
         )
-        ready = pool.submit(os.getpid)
+        others = set(multiprocessing.active_children())
+        ready = pool.submit(os.getpid)  # starts the process; the pool does not say which it is
+        self._process = next(iter(set(multiprocessing.active_children()) - others), None)
         sender.close()  # the process has its own end now; ours would keep the listener from seeing the end
         threading.Thread(target=self._listen, args=(receiver,), name=f"{self.name}-listener", daemon=True).start()
         return pool, ready
@@ -135,6 +142,7 @@ class Seat:
             self._post(CallEnded(self.name, call, value=done.result()))
 
 
+_prepare: Callable[[], None] | None = None  # in a seat's process only: what has to succeed before the first call
 _sender: Connection | None = None  # in a seat's process only: where `report` sends to; set once by `_begin`
 
 
@@ -146,13 +154,23 @@ def report(value: Any) -> None:
 
 
 def _begin(parent: int, sender: Connection, prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    global _sender  # noqa: PLW0603 - a connection can reach a pool's process only this way
+    global _sender, _prepare  # noqa: PLW0603 - a connection can reach a pool's process only this way
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's business, not each process's
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(parent,), name="parent-watch", daemon=True).start()
     _sender = sender
-    if prepare is not None:
-        prepare(*arguments)
+    _prepare = None if prepare is None else partial(prepare, *arguments)
+    with contextlib.suppress(Exception):  # tried again by the first call, which can say what is missing
+        _called(os.getpid)
+
+
+def _called(function: Callable[..., Any], *call: Any) -> Any:
+    """In a seat's process: run a call, in a process that is prepared."""
+    global _prepare  # noqa: PLW0603 - as above
+    if _prepare is not None:
+        _prepare()
+        _prepare = None
+    return function(*call)
 
 
 def _end_with(parent: int) -> None:
