@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from config_samples import style_image
 from neural_selfie import styles
-from neural_selfie.config import Loaded, load
-from neural_selfie.config.catalogue import Catalogue, find_style, open_catalogue, read_sidecar, sha256_of
+from neural_selfie.config import Loaded, load, sidecars
+from neural_selfie.config.catalogue import Catalogue, find_style, open_catalogue, sha256_of
 from neural_selfie.errors import ConfigError, PermissionDeniedError, SidecarError, StorageUnavailableError
 
 HOME = """
@@ -242,5 +242,5 @@ def test_any_sidecar_is_obeyed_or_explained(catalogue: Catalogue, parts: list[st
 
 def test_reading_a_sidecar_keeps_what_it_says() -> None:
     """A sidecar's presets and overrides arrive as they were written."""
-    sidecar = read_sidecar("presets: [a, b]\noverrides:\n  size: 80\n  format: png\n")
+    sidecar = sidecars.read("presets: [a, b]\noverrides:\n  size: 80\n  format: png\n")
     assert (sidecar.presets, dict(sidecar.overrides)) == (("a", "b"), {"size": 80, "format": "png"})

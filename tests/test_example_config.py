@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from config_samples import settings
 from neural_selfie import styles
-from neural_selfie.config import Settings, catalogue, example, parse
+from neural_selfie.config import Settings, example, parse, sidecars
 from neural_selfie.config.presets import FOR_THE_CONFIGURATION, FeedforwardPreset, GatysPreset, PatchPreset, Sidecar
 from neural_selfie.errors import ConfigError
 
@@ -124,7 +124,7 @@ def test_the_sidecar_in_it_is_one() -> None:
     """The lines shown for a sidecar can be dropped as they are, and what is said to be refused is."""
     shown = TEXT[TEXT.index("# A sidecar lets") :]
     text = "".join(line.removeprefix("# ") for line in shown.splitlines(keepends=True) if line.startswith("#     "))
-    sidecar = catalogue.read_sidecar(text)
+    sidecar = sidecars.read(text)
     assert sidecar.presets == ("scream", "woodcut")
     assert sidecar.overrides == {"size": 2048, "content_weight": 0.8}
     assert f"cannot override {', '.join(FOR_THE_CONFIGURATION)}." in shown

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from house import HERE, House, photo, wait_until
+from neural_selfie.config import sidecars
 from neural_selfie.errors import EngineUnavailableError
-from neural_selfie.intake import sidecar_text
 from neural_selfie.ledger import open_ledger
 from neural_selfie.model import Place
 from neural_selfie.workers.seat import CallEnded, Seat
@@ -169,14 +169,14 @@ def test_a_sidecar_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path, monkeyp
     """Between the look at a sidecar and its reading somebody may put a pipe or a link there: it is not opened."""
     path = photo(tmp_path / "me.png")
     sidecar = tmp_path / "me.png.yaml"
-    monkeypatch.setattr("neural_selfie.intake.sidecar_of", lambda _: sidecar)
+    monkeypatch.setattr("neural_selfie.config.sidecars.beside", lambda _: sidecar)
     os.mkfifo(sidecar)
-    assert sidecar_text(path) is None
+    assert sidecars.text_of(path) is None
     sidecar.unlink()
     sidecar.symlink_to("/etc/hostname")
-    assert sidecar_text(path) is None
+    assert sidecars.text_of(path) is None
     sidecar.unlink()
-    assert sidecar_text(path) is None
+    assert sidecars.text_of(path) is None
 
 
 def test_another_photo_of_the_same_name_after_a_crash(house: House) -> None:

@@ -3,7 +3,6 @@
 Runs in the daemon's one loop and decodes nothing itself: a hostile file can at worst end the inspector's process.
 """
 
-import errno
 import os
 import stat
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from neural_selfie import inspection, outbox
+from neural_selfie.config import sidecars
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import (
     DamagedPhotoError,
@@ -239,7 +239,7 @@ class Intake:
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
         facts = os.lstat(path)
-        moved = self.filing.refuse(path, error, now, sidecar_of(path))
+        moved = self.filing.refuse(path, error, now, sidecars.beside(path))
         self._forget(path)  # not before: a file that could not be moved is looked at again
         self._lose_admitted(path, now)
         if os.path.lexists(path):
@@ -255,7 +255,7 @@ class Intake:
 
     def _admit(self, path: Path, facts: PhotoFacts, now: float) -> int | None:
         settings = self.catalogue.settings
-        sidecar = sidecar_of(path)
+        sidecar = sidecars.beside(path)
         dropped = path.relative_to(settings.inbox)
         try:
             plans = self._plans_for(path)
@@ -297,14 +297,7 @@ class Intake:
         return photo.id if self.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
 
     def _plans_for(self, path: Path) -> tuple[Plan, ...]:
-        dropped = path.relative_to(self.catalogue.settings.inbox)
-        try:
-            return self.catalogue.plans_for(dropped, sidecar_text(path))
-        except (SelfieError, OSError):
-            raise
-        except Exception as error:  # what somebody wrote into a sidecar never ends the daemon
-            log.exception("sidecar.failed", photo=names.shown(path.name))
-            raise SidecarError("the sidecar cannot be understood.") from error
+        return self.catalogue.plans_for(path.relative_to(self.catalogue.settings.inbox), sidecars.text_of(path))
 
 
 _UNDECODABLE = (
@@ -321,46 +314,3 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
-
-
-def sidecar_of(path: Path) -> Path | None:
-    """Given a photo's path, return the path of its sidecar if it has one."""
-    for suffix in (".yaml", ".yml"):
-        candidate = path.with_name(path.name + suffix) if len(os.fsencode(path.name)) < 250 else None  # noqa: PLR2004 - NAME_MAX less the suffix
-        if candidate is not None and candidate.is_file() and not candidate.is_symlink():
-            return candidate
-    return None
-
-
-def sidecar_text(path: Path) -> str | None:
-    """Given a photo's path, return the text of its sidecar, if it has one.
-
-    Raise SidecarError if it is longer than 64 KiB, no UTF-8 text or may not be read.
-    """
-    sidecar = sidecar_of(path)
-    try:
-        data = None if sidecar is None else _beginning(sidecar, _SIDECAR_BYTES_MAX + 1)
-    except FileNotFoundError:
-        return None
-    except PermissionError:
-        raise SidecarError("the daemon may not read the sidecar: make it readable for others.") from None
-    if data is None:
-        return None
-    if len(data) > _SIDECAR_BYTES_MAX:
-        raise SidecarError("the sidecar is too long: 64 KiB are the limit.")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise SidecarError("the sidecar is not UTF-8 text.") from None
-
-
-def _beginning(path: Path, size: int) -> bytes | None:
-    """Return up to `size` bytes of a file; None, and without waiting for it, where a pipe or link took its place."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            return None
-        raise
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None

@@ -32,7 +32,7 @@ class Comparison:
 
 
 def read(path: Path) -> Record:
-    """Given a record's JSON file or a picture that carries one, return the record; raise UsageError if there is none."""
+    """Given a record's JSON file or a picture that carries one, return it; raise UsageError if there is none."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file.")
     if path.suffix.lower() == ".json":

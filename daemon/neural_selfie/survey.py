@@ -4,8 +4,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import inspection, intake
-from neural_selfie.config import Loaded
+from neural_selfie import inspection
+from neural_selfie.config import Loaded, sidecars
 from neural_selfie.config.catalogue import open_catalogue
 from neural_selfie.config.layout import refuse_overlaps
 from neural_selfie.errors import ConfigError, PhotoRefusedError
@@ -38,7 +38,7 @@ def of(loaded: Loaded) -> list[Finding]:
             continue
         try:
             inspection.inspect(path, limits)
-            plans = catalogue.plans_for(dropped, intake.sidecar_text(path))
+            plans = catalogue.plans_for(dropped, sidecars.text_of(path))
             findings.append(Finding(dropped, plans))
         except (PhotoRefusedError, OSError) as error:
             findings.append(Finding(dropped, refusal=str(error)))

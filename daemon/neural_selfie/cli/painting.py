@@ -84,7 +84,8 @@ def reproduce(config: Path | None, record: Path, photo: Path | None, out: Path |
     why = "" if comparison.same_engine else f"; then {then.device}, torch {then.torch}, engine {then.version}"
     now = "" if comparison.same_engine else f"; now {here.device}, torch {here.torch}, engine {here.version}"
     click.echo(
-        f"not identical: mean difference {comparison.mean:.3f}, largest {comparison.largest:.0f} of 255 levels{why}{now}"
+        f"not identical: mean difference {comparison.mean:.3f}, largest {comparison.largest:.0f} "
+        f"of 255 levels{why}{now}"
     )
     return 1
 

@@ -10,13 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from neural_selfie import files, inspection, styles
-from neural_selfie.config import Loaded, Settings, faults, presets
-from neural_selfie.config.presets import AnyPreset, Sidecar
+from neural_selfie.config import Loaded, Settings, faults, presets, sidecars
 from neural_selfie.errors import ConfigError, PhotoRefusedError, SidecarError
 from neural_selfie.model import Limits, Plan, StyleUse
 
 STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
-_SIDECAR_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Catalogue:
 
         Raise SidecarError when the sidecar cannot be understood.
         """
-        wishes = read_sidecar(sidecar) if sidecar is not None else None
+        wishes = sidecars.read(sidecar) if sidecar is not None else None
         names = presets.matching(
             dropped,
             sidecar=wishes,
@@ -43,7 +41,7 @@ class Catalogue:
 
     def plans(self, name: str, overrides: Mapping[str, Any]) -> list[Plan]:
         """Given the name of a preset and numbers that replace its own, return its plans; raise SidecarError."""
-        preset: AnyPreset = self.settings.presets[name]
+        preset: presets.AnyPreset = self.settings.presets[name]
         if overrides:
             try:
                 preset = presets.overridden(preset, overrides)
@@ -120,17 +118,3 @@ def sha256_of(path: Path) -> str:
     """Given a file, return the SHA-256 of its bytes as lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_sidecar(text: str) -> Sidecar:
-    """Given the text of a sidecar, return its wishes; raise SidecarError in words of the person who wrote it."""
-    if len(text) > _SIDECAR_BYTES_MAX:
-        raise SidecarError("the sidecar is too long: 64 KiB are the limit.")
-    try:
-        lines = faults.Lines.of(text, "sidecar")
-    except ConfigError as error:
-        raise SidecarError(str(error)) from None
-    try:
-        return Sidecar.model_validate(lines.data)
-    except ValidationError as error:
-        raise SidecarError(faults.explained(error, lines, {}, Sidecar)) from None

@@ -203,7 +203,10 @@ def _fault(detail: ErrorDetails, place: "_Place") -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return "this number"
     return text if len(text) < 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line on a terminal
 
 
