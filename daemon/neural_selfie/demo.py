@@ -60,6 +60,7 @@ def set_up(folder: Path, photo: Path | None) -> Demo:
         "default_presets": list(presets) if photo else ["starry-night"],
         "presets": presets,
         "watch": {"quiet_seconds": 0.5},
+        "log": {"format": "console"},
     }
     demo.config.write_text(
         f"# Made by `neural-selfie demo`.\n{yaml.safe_dump(settings, sort_keys=False)}", encoding="utf-8"
