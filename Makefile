@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCE := daemon/neural_selfie
+# pip compiles what it copies, not what it links to: without this every command would compile the source anew.
+COMPILE = $(BIN)/python -m compileall -q $(SOURCE)
 
 .PHONY: demo test lint format tools styles clean
 
@@ -33,10 +35,12 @@ styles: $(VENV)/.dev
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[demo,heif]'
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[demo,heif,dev]'
+	$(COMPILE)
 	touch $@
 
 $(VENV)/bin/python:

@@ -8,6 +8,7 @@ command -v smbd >/dev/null 2>&1 && command -v smbclient >/dev/null 2>&1 || missi
 command -v bindfs >/dev/null 2>&1 || missing="$missing bindfs"
 command -v sshfs >/dev/null 2>&1 || missing="$missing sshfs"
 command -v strace >/dev/null 2>&1 || missing="$missing strace"
+[ -x /usr/lib/openssh/sftp-server ] || missing="$missing openssh-sftp-server"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "tests: not installed, their tests will be skipped:$missing"

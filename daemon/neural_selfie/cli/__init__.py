@@ -15,6 +15,9 @@ import click
 from neural_selfie import __version__
 from neural_selfie.errors import PermissionDeniedError, SelfieError, UsageError
 
+# No plugin of pydantic is used; looking for some takes 20 ms of every command.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+
 COMMANDS = {
     "run": "daemon",
     "status": "queue",

@@ -22,7 +22,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from wcmatch import glob
 
 from neural_selfie.config.faults import UNKNOWN_KEY
 from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, type_of
@@ -31,7 +30,6 @@ from neural_selfie.model import Plan, StyleUse
 
 VARIANTS_MAX = 1000  # of one preset; above that, somebody has mistyped
 FOR_THE_CONFIGURATION = ("engine", "style", "sweep", "weights")  # whoever drops photos must not choose files to read
-_GLOB = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTMATCH | glob.FORCEUNIX
 
 
 class StyleShare(BaseModel):
@@ -75,8 +73,9 @@ class _PresetFields(BaseModel):
             faults.append(InitErrorDetails(type=error, loc=("sweep",), input={**self.sweep}))
         if faults:
             raise ValidationError.from_exception_data("sweep", faults)
-        for variant in variants(self.sweep):
-            recipe_of(self, variant)
+        if self.sweep:  # without one, the preset's own numbers are the recipe, and they are proven
+            for variant in variants(self.sweep):
+                recipe_of(self, variant)
         return self
 
 
@@ -226,13 +225,20 @@ def matching(
         if folder in presets or _folded(folder) in alike:
             return (folder if folder in presets else alike[_folded(folder)],)
     for rule in rules:
-        if glob.globmatch(_composed(dropped.as_posix()), _composed(rule.match), flags=_GLOB):
+        if _matches(dropped, rule.match):
             return tuple(dict.fromkeys(rule.presets))
     return tuple(dict.fromkeys(default_presets))
 
 
 def _folded(name: str) -> str:
     return _composed(name).casefold()
+
+
+def _matches(dropped: PurePath, pattern: str) -> bool:
+    from wcmatch import glob  # noqa: PLC0415 - `status` matches nothing, and answers sooner without it
+
+    flags = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTMATCH | glob.FORCEUNIX
+    return glob.globmatch(_composed(dropped.as_posix()), _composed(pattern), flags=flags)
 
 
 def _composed(name: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Recipe(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     size: int = Field(default=1024, ge=64, le=16384, description="long edge of the result, px")
     content_weight: float = Field(default=0.3, ge=0, le=100, description="how much of the photo stays")

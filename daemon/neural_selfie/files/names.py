@@ -16,8 +16,6 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from wcmatch import glob
-
 NAME_BYTES = 255  # NAME_MAX of Linux file systems
 PART_BYTES = 100  # of a photo, preset or variant inside a longer name
 _JOINERS = "\u200c\u200d"  # invisible, but they hold emoji and Persian or Indic letters together
@@ -132,6 +130,8 @@ class _Rules(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _rules(extra_globs: tuple[str, ...]) -> _Rules:
+    from wcmatch import glob  # noqa: PLC0415 - only who ignores needs it; `status` answers sooner without
+
     extra = [pattern for pattern in extra_globs if not pattern.startswith("!")]
     kept = [pattern for pattern in BUILT_IN_IGNORES if f"!{pattern}" not in extra_globs]
     globs = [*OWN_IGNORES, *kept, *(pattern for pattern in extra if "/" not in pattern.rstrip("/"))]
