@@ -84,12 +84,12 @@ def ended(posted: "queue.SimpleQueue[Any]") -> CallEnded:
 
 
 def test_a_call_returns_its_value_and_what_it_reports(open_seat: Open) -> None:
-    """The value comes back with the call it belongs to; reports come before it."""
+    """The value comes back with the call it belongs to; reports come on a way of their own, before or after it."""
     one, posted = open_seat()
     one.submit(21, double)
-    first = posted.get(timeout=30)
-    assert first == Reported("test", "doubling 21")
-    assert ended(posted) == CallEnded("test", 21, value=42)
+    messages = [posted.get(timeout=30), posted.get(timeout=30)]
+    assert Reported("test", "doubling 21") in messages
+    assert CallEnded("test", 21, value=42) in messages
 
 
 def test_an_error_comes_back_as_itself(open_seat: Open) -> None:
