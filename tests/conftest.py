@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from house import House
+from made_pictures import Decode
+from neural_selfie.engine import images
+from neural_selfie.model import Limits
 
 
 @pytest.fixture
@@ -17,6 +20,18 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.close()
     if (made.state / "ledger.sqlite3").exists() and made.outbox.exists():
         made.check()
+
+
+@pytest.fixture
+def decode(tmp_path: Path) -> Decode:
+    """Return a function that decodes bytes by way of a real file."""
+
+    def decoded(data: bytes, name: str = "me.jpg", limits: Limits | None = None) -> images.Picture:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return images.decode(path, limits or Limits())
+
+    return decoded
 
 
 @pytest.fixture(autouse=True)

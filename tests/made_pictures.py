@@ -3,13 +3,17 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from neural_selfie.engine import images
+
 Bytes = npt.NDArray[np.uint8]
+Decode = Callable[..., images.Picture]
 
 RED, GREEN, BLUE, WHITE = (220, 30, 40), (20, 190, 60), (30, 50, 200), (240, 240, 240)
 CORNERS = (RED, GREEN, BLUE, WHITE)

@@ -3,7 +3,6 @@
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from made_pictures import (
     CORNERS,
     FORMATS,
     NAMES,
+    Decode,
     corners,
     display_p3,
     encoded,
@@ -26,26 +26,9 @@ from made_pictures import (
     plain_png,
     quadrants,
 )
-from neural_selfie.engine import images
 from neural_selfie.engine.profiles import srgb_profile
-from neural_selfie.model import Limits
 
-LIMITS = Limits()
 ORIENTATION = 0x0112
-
-Decode = Callable[..., images.Picture]
-
-
-@pytest.fixture
-def decode(tmp_path: Path) -> Decode:
-    """Return a function that decodes bytes by way of a real file."""
-
-    def decoded(data: bytes, name: str = "me.jpg", limits: Limits = LIMITS) -> images.Picture:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return images.decode(path, limits)
-
-    return decoded
 
 
 @pytest.mark.parametrize(("kind", "options", "tolerance"), FORMATS, ids=NAMES)

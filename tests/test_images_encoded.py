@@ -2,8 +2,6 @@
 
 import datetime as dt
 import io
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from made_pictures import (
     CORNERS,
+    Decode,
     corners,
     quadrants,
 )
@@ -21,24 +20,8 @@ from neural_selfie.errors import (
     EngineFailedError,
     PhotoTooLargeError,
 )
-from neural_selfie.model import Limits
 
-LIMITS = Limits()
 ENCODED: tuple[Literal["jpg"], Literal["png"], Literal["webp"]] = ("jpg", "png", "webp")
-
-Decode = Callable[..., images.Picture]
-
-
-@pytest.fixture
-def decode(tmp_path: Path) -> Decode:
-    """Return a function that decodes bytes by way of a real file."""
-
-    def decoded(data: bytes, name: str = "me.jpg", limits: Limits = LIMITS) -> images.Picture:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return images.decode(path, limits)
-
-    return decoded
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("jpg", 3), ("png", 0.5), ("webp", 5)])

@@ -6,7 +6,6 @@ import struct
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from PIL import Image
 from made_pictures import (
     FORMATS,
     NAMES,
+    Decode,
     encoded,
     noisy,
     plain_png,
@@ -37,21 +37,6 @@ from neural_selfie.model import Limits
 
 LIMITS = Limits()
 SMALL = Limits(file_mib=1, megapixels=1, shortest_edge_px=8)
-
-Decode = Callable[..., images.Picture]
-
-
-@pytest.fixture
-def decode(tmp_path: Path) -> Decode:
-    """Return a function that decodes bytes by way of a real file."""
-
-    def decoded(data: bytes, name: str = "me.jpg", limits: Limits = LIMITS) -> images.Picture:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return images.decode(path, limits)
-
-    return decoded
-
 
 # Limits
 
