@@ -85,11 +85,9 @@ class Watch:
             cookie.touch(exist_ok=False)
         except OSError:
             return None
-        try:
-            return self._heard.wait(patience_seconds)
-        finally:
-            with suppress(OSError):
-                cookie.unlink()
+        with suppress(OSError):  # before the wait: the event comes all the same, and a kill now leaves nothing behind
+            cookie.unlink()
+        return self._heard.wait(patience_seconds)
 
     def _on_event(self, event: FileSystemEvent) -> None:
         path = Path(os.fsdecode(event.dest_path or event.src_path))
