@@ -6,6 +6,7 @@ process opens its own. Not guaranteed: anything on a network file system, where 
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -137,7 +138,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> 
     if read_only:
         connection.execute("PRAGMA query_only = ON")
         return
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+    if _journal(connection) != "wal":
         raise ConfigError(f"The file system of {str(path)!r} cannot hold a ledger. Set `state` to a local disk.")
     if _number(connection, "PRAGMA user_version") == len(MIGRATIONS):
         return
@@ -154,6 +155,18 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> 
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _journal(connection: sqlite3.Connection) -> str:
+    """Switch to WAL and return the mode. Two who switch a new file at once are told "busy" without the timeout."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _number(connection: sqlite3.Connection, statement: str) -> int:
