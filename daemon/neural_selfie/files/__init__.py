@@ -156,7 +156,7 @@ def _place(source: Path, folder: Path, names: Iterator[str]) -> Path:
 
 
 def _move_across(source: Path, facts: os.stat_result, folder: Path, names: Callable[[], Iterator[str]]) -> Path:
-    temp = _temp_path(folder / next(names()))
+    temp = _temp_path(folder / next(names()), source)
     try:
         _copy(source, facts, temp)
         _refuse_changed(source, facts)
@@ -243,8 +243,11 @@ def _create(temp: Path) -> int:
     return os.open(temp, _CREATE, 0o666)
 
 
-def _temp_path(path: Path) -> Path:
+def _temp_path(path: Path, source: Path | None = None) -> Path:
+    """Give the unfinished file of one writer: the same again after a crash, another for another source of that name."""
     name = f".{path.name}.part"
+    if source is not None:
+        name = f".{path.name}.{sha256(os.fsencode(source.absolute())).hexdigest()[:16]}.part"
     if len(os.fsencode(name)) > NAME_BYTES:
-        name = f".{sha256(os.fsencode(path.name)).hexdigest()}.part"
+        name = f".{sha256(os.fsencode(name)).hexdigest()}.part"
     return path.with_name(name)
