@@ -112,6 +112,12 @@ class EngineUnavailableError(SelfieError):
     environmental = True
 
 
+class WeightsUnavailableError(EngineUnavailableError):
+    """The network's weights are not there, or the file cannot be used."""
+
+    code = "weights_unavailable"
+
+
 class StorageUnavailableError(SelfieError):
     """A folder is full, read-only or gone."""
 

@@ -9,9 +9,9 @@ from neural_selfie.engine.patch.atlas import Places, build_atlas, draw_places, p
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
 from neural_selfie.engine.patch.flow import combed, direction
 from neural_selfie.engine.patch.matching import Code, fit_code, key_columns, propagate, search_all
-from neural_selfie.engine.patch.pyramid import fit_long_edge, scales
 from neural_selfie.engine.patch.refine import octaves_of, quantiles, random_directions, transported
 from neural_selfie.engine.patch.weight_map import weight_map
+from neural_selfie.engine.pyramid import fit_long_edge, scales
 
 
 def drawn(*shape: int, seed: int = 1) -> Tensor:

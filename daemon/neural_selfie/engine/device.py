@@ -34,10 +34,11 @@ def device_name(device: torch.device) -> str:
 
 
 @contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """Given a device, run the body without gradients, in full precision and with deterministic algorithms.
+def repeatable(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
+    """Given a device, run the body without gradients, with deterministic algorithms, and in full precision.
 
-    Everything is put back afterwards. A CUDA out-of-memory error leaves as OutOfDeviceMemoryError.
+    `tf32`: a GPU's convolutions may round their factors to ten bits, which is much faster. Everything is put back
+    afterwards. A CUDA out-of-memory error leaves as OutOfDeviceMemoryError.
     """
     with torch.inference_mode():
         if device.type != "cuda":
@@ -46,7 +47,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
         try:
             with (
                 torch.cuda.device(device),
-                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32),
             ):
                 yield
         except torch.cuda.OutOfMemoryError as error:

@@ -5,7 +5,7 @@ It checks and prepares; each engine paints. It reads and writes no files.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,15 +13,43 @@ from torch import Tensor
 from torch.nn import functional
 
 from neural_selfie.engine.device import choose_device, device_name, repeatable
+from neural_selfie.engine.gatys import paint as gatys
+from neural_selfie.engine.gatys import weights as vgg
+from neural_selfie.engine.gatys.goals import sitting
+from neural_selfie.engine.gatys.network import network
+from neural_selfie.engine.gatys.store import Store
 from neural_selfie.engine.patch.paint import paint
-from neural_selfie.engine.patch.progress import Step
-from neural_selfie.engine.patch.pyramid import fit_long_edge, resized, style_factor
-from neural_selfie.engine.recipe import PatchRecipe, Recipe
-from neural_selfie.errors import EngineUnavailableError
+from neural_selfie.engine.pyramid import fit_long_edge, resized, style_factor
+from neural_selfie.engine.recipe import GatysRecipe, PatchRecipe, Recipe, alike
+from neural_selfie.engine.step import Step
+from neural_selfie.errors import EngineUnavailableError, WeightsUnavailableError
 
 __all__ = ["ENGINE_VERSION", "Step", "Stylized", "stylize"]
 
 ENGINE_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What all the paintings of one call have in common."""
+
+    photo: Tensor
+    styles: Sequence[tuple[Tensor, float]]
+    shares: Sequence[float]
+    device: torch.device
+    seed: int
+    weights: Path | None
+    masks: Tensor | None
+    cache: Path | None
+
+    def ready(self, recipe: Recipe) -> Tensor:
+        """Return the photo on the device at the size of the picture."""
+        clean = _clean(self.photo, self.device)
+        return resized(clean, *fit_long_edge(clean.shape[1], clean.shape[2], recipe.size)).clamp(0, 1)
+
+    def clean_styles(self) -> list[Tensor]:
+        """Return the styles on the device."""
+        return [_clean(style, self.device) for style, _ in self.styles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +61,7 @@ class Stylized:
     device: str
     dtype: str
     warnings: tuple[str, ...]
+    weights_sha256: str | None = None
 
 
 def stylize(
@@ -44,31 +73,137 @@ def stylize(
     device: str = "auto",
     weights: Path | None = None,
     on_step: Callable[[Step], None] | None = None,
+    masks: Tensor | None = None,
+    cache: Path | None = None,
 ) -> Stylized:
     """Given a photo (3, H, W) and styles (3, h, w) with weights above 0, all sRGB in 0..1, return the painting.
 
     Its long edge is `recipe.size`; a smaller photo is enlarged. The same seed, device and versions give the same
-    bits. `on_step` is told often how far it is; what it raises ends the painting. `weights` is for engines with a
-    network. Raise EngineUnavailableError for an engine or device that is not here, OutOfDeviceMemoryError when the
-    GPU is too small, ValueError for tensors of another shape or weights that are not positive.
+    bits. `on_step` is told often how far it is; what it raises ends the painting.
+
+    For `gatys`: `weights` is the file with VGG-19's, `masks` (styles, H, W) says where each style is used, 0..1, at any
+    size, and `cache` is a folder where what is known of a style is kept for the next time.
+
+    Raise EngineUnavailableError for an engine or device that is not here, WeightsUnavailableError for a missing or
+    unfit file, OutOfDeviceMemoryError when not even the smallest way fits, EngineFailedError when the loss is not a
+    number, ValueError for tensors of another shape or weights that are not positive.
     """
-    if not isinstance(recipe, PatchRecipe):
-        raise EngineUnavailableError(
-            f"The engine '{recipe.engine}' is not in this version of neural-selfie. Use 'engine: patch' in the preset."
-        )
-    del weights
-    shares = _shares(styles)
+    return stylize_batch(
+        photo, styles, [recipe], seed=seed, device=device, weights=weights, on_step=on_step, masks=masks, cache=cache
+    )[0]
+
+
+def stylize_batch(
+    photo: Tensor,
+    styles: Sequence[tuple[Tensor, float]],
+    recipes: Sequence[Recipe],
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    weights: Path | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    masks: Tensor | None = None,
+    cache: Path | None = None,
+) -> list[Stylized]:
+    """Given a photo, styles and the recipes of a sweep's variants, return their paintings in the same order.
+
+    Those of the `gatys` engine that differ in weights and style scale only are painted together: the photo's features
+    and the first half of the work are shared, so the same variant alone comes out a little different. Everything else
+    is as in `stylize`.
+    """
     chosen = choose_device(device)
-    with repeatable(chosen):
-        clean = _clean(photo, chosen)
-        height, width = fit_long_edge(clean.shape[1], clean.shape[2], recipe.size)
-        ready = resized(clean, height, width).clamp(0, 1)
-        canvas = _widened(ready, 3 * recipe.patch_px)
-        painted, trace = paint(
-            canvas, [_clean(style, chosen) for style, _ in styles], shares, recipe, seed=seed, on_step=on_step
+    order = _Order(photo, styles, _shares(styles), chosen, seed, weights, masks, cache)
+    groups = _groups(recipes)
+    found: dict[int, Stylized] = {}
+    for number, group in enumerate(groups):
+        members = [recipes[place] for place in group]
+        tell = None if on_step is None else _share_of(on_step, number, len(groups))
+        fast = isinstance(members[0], GatysRecipe) and members[0].arithmetic == "fast"
+        with repeatable(chosen, tf32=fast):
+            done = _painted(order, members, tell)
+        found |= dict(zip(group, done, strict=True))
+    return [found[place] for place in range(len(recipes))]
+
+
+def _painted(order: _Order, recipes: Sequence[Recipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:
+    """Given recipes that are alike, or one, return their paintings."""
+    if isinstance(recipes[0], PatchRecipe):
+        return [_patch(order, recipes[0], on_step)]
+    if isinstance(recipes[0], GatysRecipe):
+        return _gatys(order, [recipe for recipe in recipes if isinstance(recipe, GatysRecipe)], on_step)
+    raise EngineUnavailableError(
+        f"The engine '{recipes[0].engine}' is not in this version of neural-selfie. Use 'engine: patch' in the preset."
+    )
+
+
+def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
+    """Return the places of the recipes, those together that can be painted together."""
+    groups: list[list[int]] = []
+    for place, recipe in enumerate(recipes):
+        for group in groups:
+            if alike(recipes[group[0]], recipe):
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups
+
+
+def _share_of(on_step: Callable[[Step], None], number: int, count: int) -> Callable[[Step], None]:
+    """Return a listener that tells fractions of all the groups, when this one is `number` of `count`."""
+    return lambda step: on_step(replace(step, fraction=(number + step.fraction) / count))
+
+
+def _patch(order: _Order, recipe: PatchRecipe, on_step: Callable[[Step], None] | None) -> Stylized:
+    ready = order.ready(recipe)
+    size = height, width = ready.shape[1], ready.shape[2]
+    canvas = _widened(ready, 3 * recipe.patch_px)
+    painted, trace = paint(canvas, order.clean_styles(), order.shares, recipe, seed=order.seed, on_step=on_step)
+    image = painted[:, :height, :width].cpu().clone()
+    return Stylized(image, trace, device_name(order.device), "float32", _warnings(order.styles, recipe, size))
+
+
+def _gatys(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:
+    if order.weights is None:
+        raise WeightsUnavailableError("The engine 'gatys' needs VGG-19's weights: run `neural-selfie models fetch`.")
+    recipe, file = recipes[0], vgg.load(order.weights)
+    ready = order.ready(recipe)
+    size = (ready.shape[1], ready.shape[2])
+    half = recipe.precision == "bf16"
+    built = network(
+        file,
+        tuple(sorted({*recipe.content_layers, *recipe.style_layers})),
+        device=order.device,
+        pooling=recipe.pooling,
+        rescale=recipe.rescale,
+        padding=None if recipe.padding == "as-trained" else recipe.padding,
+        direct=recipe.arithmetic == "direct",
+        dtype=torch.bfloat16 if half else torch.float32,
+    )
+    masks = order.masks
+    if masks is not None:
+        masks = resized(_checked_masks(masks, len(order.styles)).to(order.device), *size).clamp(0, 1)
+    whole = sitting(
+        ready, order.clean_styles(), order.shares, recipe, masks=masks, store=Store(order.cache, file.sha256)
+    )
+    paintings = gatys.paint(whole, recipes, built, seed=order.seed, on_step=on_step)
+    return [
+        Stylized(
+            painted.image.cpu().clone(),
+            painted.trace,
+            device_name(order.device),
+            "bfloat16" if half else "float32",
+            (*_warnings(order.styles, each, size), *painted.warnings),
+            file.sha256,
         )
-        image = painted[:, :height, :width].cpu().clone()
-    return Stylized(image, trace, device_name(chosen), "float32", _warnings(styles, recipe, (height, width)))
+        for each, painted in zip(recipes, paintings, strict=True)
+    ]
+
+
+def _checked_masks(masks: Tensor, styles: int) -> Tensor:
+    if masks.ndim != 3 or masks.shape[0] != styles or masks.numel() == 0:  # noqa: PLR2004 - three axes
+        raise ValueError(f"masks are a tensor (styles, height, width), not {tuple(masks.shape)}")
+    return masks.float()
 
 
 def _shares(styles: Sequence[tuple[Tensor, float]]) -> list[float]:
@@ -96,7 +231,7 @@ def _widened(picture: Tensor, at_least: int) -> Tensor:
     return functional.pad(picture[None], (0, right, 0, below), mode="replicate")[0] if below or right else picture
 
 
-def _warnings(styles: Sequence[tuple[Tensor, float]], recipe: PatchRecipe, size: tuple[int, int]) -> tuple[str, ...]:
+def _warnings(styles: Sequence[tuple[Tensor, float]], recipe: Recipe, size: tuple[int, int]) -> tuple[str, ...]:
     grown = [recipe.style_scale * style_factor((style.shape[1], style.shape[2]), size) for style, _ in styles]
     if max(grown) <= 2:  # noqa: PLR2004 - softness begins to show at twice the size
         return ()

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neural_selfie.engine.colour import luminance
-from neural_selfie.engine.patch.pyramid import halved, resized
+from neural_selfie.engine.pyramid import halved, resized
 
 _NEIGHBOURHOOD_PX = 7  # over which the direction is judged
 _FULL_AMOUNT = 7.0

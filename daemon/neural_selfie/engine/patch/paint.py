@@ -16,11 +16,12 @@ from neural_selfie.engine.patch.atlas import build_atlas, draw_places, patches_a
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
 from neural_selfie.engine.patch.flow import combed_like
 from neural_selfie.engine.patch.matching import fit_code, key_columns, propagate, search_all
-from neural_selfie.engine.patch.progress import Progress, Step
-from neural_selfie.engine.patch.pyramid import resized, scales, sized, style_factor
+from neural_selfie.engine.patch.progress import Progress
 from neural_selfie.engine.patch.refine import octaves_of, transported
 from neural_selfie.engine.patch.weight_map import weight_map
+from neural_selfie.engine.pyramid import resized, scales, sized, style_factor
 from neural_selfie.engine.recipe import PatchRecipe
+from neural_selfie.engine.step import Step
 
 _FINE = 0.4  # above this scale only every second patch is matched: neighbours overlap enough
 

@@ -1,5 +1,9 @@
 """How far the painting is: steps for the caller, and the share of the predicted work that is done.
 
+A step's `content` is the mean squared difference to the recoloured photo, times content weight and map; `style` the
+mean squared difference to the chosen style patches, or while refining the squared sliced Wasserstein distance; `tv`
+the mean absolute difference of neighbouring pixels, which is not in `total`.
+
 It predicts work, not time: seconds are the caller's to extrapolate.
 """
 
@@ -9,26 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from neural_selfie.engine.step import Step
+
 _REPORT_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One look at a running painting. `fraction` is the share of the predicted work, 0..1; `seconds` since the start.
-
-    `content` is the mean squared difference to the recoloured photo, times content weight and map; `style` the mean
-    squared difference to the chosen style patches, or while refining the squared sliced Wasserstein distance; `tv`
-    the mean absolute difference of neighbouring pixels; `total` = style + content. Colours are 0..1.
-    """
-
-    scale: int
-    iteration: int
-    content: float
-    style: float
-    tv: float
-    total: float
-    seconds: float
-    fraction: float
+_NOTHING_YET = Step(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
@@ -39,7 +27,7 @@ class Progress:
     on_step: Callable[[Step], None] | None = None
     started: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
-    latest: Step = Step(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    latest: Step = _NOTHING_YET
     done: float = 0.0
 
     def work(self, amount: float) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from neural_selfie.engine.patch.pyramid import halved, resized
+from neural_selfie.engine.pyramid import halved, resized
 
 _PATCH_PX = 5
 _DIRECTIONS = 16  # of the 75 that a patch has, new ones at each step

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neural_selfie.engine.colour import luminance
-from neural_selfie.engine.patch.pyramid import fit_long_edge, resized
+from neural_selfie.engine.pyramid import fit_long_edge, resized
 
 _LOOK_PX = 320  # long edge at which edges are judged: a face of a tenth of the picture still has eyes here
 _FLOOR = 0.3  # factor where nothing happens: strokes are free in skies
