@@ -461,13 +461,14 @@ def test_a_file_that_may_not_be_read_is_a_matter_of_permission() -> None:
 
 
 def test_check_says_that_all_is_well(tmp_path: Path) -> None:
-    """`config check` of the product's example exits 0 and says that its gatys preset has to wait."""
+    """`config check` of the product's example exits 0 and says what its gatys preset has to wait for."""
     for name in ("starry-night", "scream"):
         style_image(tmp_path / "styles" / f"{name}.jpg")
     (tmp_path / "config.yaml").write_text(EXAMPLE)
     done = command("config", "check", "--config", tmp_path / "config.yaml")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "presets.selfie-sweep: the engine gatys is not in this version; its jobs will wait" in done.stdout
+    assert "presets.selfie-sweep: The VGG-19 weights are not there: looked for /" in done.stdout
+    assert "Run `neural-selfie models fetch`" in done.stdout
     assert f"{tmp_path / 'config.yaml'}: in order; 3 presets." in done.stdout
 
 

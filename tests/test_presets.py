@@ -209,7 +209,7 @@ def test_what_reads_other_files_cannot_be_overridden(key: str) -> None:
     with pytest.raises(SidecarError) as caught:
         overridden(one, {"size": 80, key: "/etc/passwd"})
     assert str(caught.value) == (
-        f"'{key}' cannot be set for one photo: engine, style, weights and sweep are up to the configuration. "
+        f"'{key}' cannot be set for one photo: engine, recipe, style, sweep and weights are up to the configuration. "
         "Ask for another preset instead."
     )
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import structlog
 
 from neural_selfie import files
-from neural_selfie.config import Settings
+from neural_selfie.config import Settings, masks
 from neural_selfie.config.catalogue import sha256_of
 from neural_selfie.config.layout import StateFolder
 from neural_selfie.errors import SelfieError
 from neural_selfie.files import names
 from neural_selfie.ledger import Ledger
-from neural_selfie.model import Job, JobState, Photo, Place
+from neural_selfie.model import Job, JobState, MaskUse, Photo, Place
 
 _SUFFIX_CHARACTERS_MAX = 10  # what follows the last dot of a name may be half a sentence
 _CANCELLED = "Not every picture of this photo was painted: some were cancelled. `neural-selfie retry JOB` paints them."
@@ -50,7 +50,7 @@ class Filing:
         return self.settings.originals.action == "keep"
 
     def take_in(self, photo: Photo, now: float) -> None:
-        """Move an admitted photo (place inbox) and its sidecar into the state folder; with `keep` it stays.
+        """Move an admitted photo (place inbox), its mask and its sidecar into the state folder; with `keep` they stay.
 
         Raise StorageUnavailableError or PermissionDeniedError; calling it again finishes what was begun.
         """
@@ -60,6 +60,7 @@ class Filing:
             return
         target = self.work_path(photo)
         files.move_exact(photo.path, target)
+        self._take_mask(photo, photo.path.parent, target)
         sidecar = photo.sidecar
         beside = target.with_name(f"{target.name}.yaml")
         if sidecar is not None and (sidecar.exists() or beside.exists()):
@@ -94,6 +95,7 @@ class Filing:
     def _taken_back(self, photo: Photo, target: Path, now: float) -> None:
         if photo.place is Place.FAILED:
             files.remove_if_there(photo.path.with_name(names.error_name(photo.path.name)))
+        self._take_mask(photo, photo.path.parent, target)
         sidecar = None
         for suffix in (".yaml", ".yml"):
             name = f"{photo.path.name}{suffix}"
@@ -126,6 +128,7 @@ class Filing:
         files.remove_if_there(photo.path)
         if photo.sidecar is not None:
             files.remove_if_there(photo.sidecar)
+        files.remove_if_there(masks.at_work(self.work_path(photo)))
         return self._placed(photo, Place.DELETED, photo.path, now)
 
     def _explain_jobs(self, path: Path, photo: Photo, failed: list[Job], now: float) -> None:
@@ -146,7 +149,7 @@ class Filing:
         fits = len(os.fsencode(name)) <= names.NAME_BYTES
         return self.settings.failed_folder / (name if fits else names.numbered(name, 2))
 
-    def file_copy(self, path: Path, sidecar: Path | None) -> Path | None:
+    def file_copy(self, path: Path, sidecar: Path | None, mask: MaskUse | None = None) -> Path | None:
         """File a second copy of a photo that is known already, as the original was; return where it is, or None."""
         if self.keeps:
             return path
@@ -157,6 +160,11 @@ class Filing:
                 target = target or moved
             else:
                 files.remove_if_there(file)
+        if mask is not None and _is(mask, mask.path):
+            if target is not None:
+                _lay_mask(mask.path, target.parent, mask.name)
+            else:
+                files.remove_if_there(mask.path)
         return target
 
     def file_failed_copy(self, photo: Photo) -> None:
@@ -175,6 +183,7 @@ class Filing:
         explanation is written.
         """
         dropped = path.relative_to(self.settings.inbox)
+        mask = None if sidecar is None else masks.named(path)
         if self.keeps:
             target = self._kept_explained(dropped)
             self.explain(target, dropped, error.code, str(error), now)
@@ -195,6 +204,8 @@ class Filing:
                         files.remove_if_there(target.with_name(names.error_name(name)))
                     raise
             else:
+                if mask is not None and mask.is_file() and not mask.is_symlink():
+                    _lay_mask(mask, target.parent, mask.name)
                 self._move_sidecar(sidecar, target)
             return target
         raise FileExistsError(path.name)
@@ -217,14 +228,14 @@ class Filing:
         elif target.parent == self.state.work:
             self._taken_back(photo, target, now)
         elif target.parent == self.settings.failed_folder:
-            self._move_sidecar(photo.sidecar, target)
+            self._move_company(photo, target)
             if self.ledger.unfinished(photo.id) == 0:  # else it is retried, and taken back
                 jobs = _since_the_drop(photo, self.ledger.jobs(photo_id=photo.id))
                 failed = [job for job in jobs if job.state is JobState.FAILED]
                 self._explain_jobs(target, photo, failed, now)
             self._placed(photo, Place.FAILED, target, now)
         else:
-            self._move_sidecar(photo.sidecar, target)
+            self._move_company(photo, target)
             self._placed(photo, Place.ORIGINALS, target, now)
 
     def explain(
@@ -249,7 +260,7 @@ class Filing:
         """Move a photo's file into a folder under a name that is free there, written down first."""
         begun = photo.destination  # moved before, but what was to follow failed: the disk was full, say
         if begun is not None and begun.parent == folder and not os.path.lexists(photo.path) and os.path.lexists(begun):
-            self._move_sidecar(photo.sidecar, begun)
+            self._move_company(photo, begun)
             return begun
         for name in _names(photo.dropped.name):
             target = folder / name
@@ -260,9 +271,38 @@ class Filing:
                 files.move_exact(photo.path, target)
             except FileExistsError:
                 continue
-            self._move_sidecar(photo.sidecar, target)
+            self._move_company(photo, target)
             return target
         raise FileExistsError(photo.dropped.name)
+
+    def _move_company(self, photo: Photo, target: Path) -> None:
+        """Put mask and sidecar of a photo, if it has them, beside it where it lies now, at `target`."""
+        dropped_in = (self.settings.inbox / photo.dropped).parent  # a crash may have left it there
+        for mask in self._masks(photo):
+            places = (masks.at_work(self.work_path(photo)), masks.spelled(dropped_in, mask.name))
+            if (source := next((path for path in places if _is(mask, path)), None)) is not None:
+                _lay_mask(source, target.parent, mask.name)
+                break
+        self._move_sidecar(photo.sidecar, target)
+
+    def _masks(self, photo: Photo) -> list[MaskUse]:
+        """Return the masks that a photo was ever dropped with, the newest first."""
+        plans = [job.plan for job in reversed(self.ledger.jobs(photo_id=photo.id))]
+        return list(dict.fromkeys(plan.mask for plan in plans if plan.mask is not None))
+
+    def _take_mask(self, photo: Photo, folder: Path, target: Path) -> None:
+        """Move the mask of a photo from a folder to the state folder; the photo is painted all the same if it stays."""
+        lies = ((mask, at) for mask in self._masks(photo) for at in _mask_places(folder, mask.name) if _is(mask, at))
+        mask, source = next(lies, (None, None))
+        if mask is None or source is None:
+            return
+        beside = masks.at_work(target)
+        try:
+            if not _is(mask, beside):  # that of an older drop, which was lost
+                files.remove_if_there(beside)
+            files.move_exact(source, beside)
+        except (SelfieError, OSError) as error:
+            log.warning("mask.not_moved", photo=photo.name, reason=str(error))
 
     def _move_sidecar(self, sidecar: Path | None, target: Path) -> None:
         """Put a sidecar, if there is one, beside its photo that lies at `target`."""
@@ -283,6 +323,35 @@ def _names(name: str) -> Iterator[str]:
         yield name
     for number in range(2, 10_000):
         yield names.numbered(name, number)
+
+
+def _mask_places(folder: Path, name: str) -> Iterator[Path]:
+    """Yield where in a folder the mask of a photo may be: others of its name may have come there before it."""
+    path = masks.spelled(folder, name)
+    number = 1
+    while os.path.lexists(path):
+        yield path
+        number += 1
+        path = folder / masks.numbered(name, number)
+
+
+def _lay_mask(source: Path, folder: Path, name: str) -> None:
+    """Move a mask into a folder under its name, or `me (2).mask.png` ... if another has it."""
+    for number in range(1, 10_000):
+        try:
+            files.move_exact(source, folder / (name if number == 1 else masks.numbered(name, number)))
+        except FileExistsError:
+            continue
+        return
+    raise FileExistsError(name)
+
+
+def _is(mask: MaskUse, path: Path) -> bool:
+    """Whether there is a file at a path, and it is this mask."""
+    try:
+        return path.is_file() and not path.is_symlink() and sha256_of(path) == mask.sha256
+    except OSError:
+        return False
 
 
 def _since_the_drop(photo: Photo, jobs: list[Job]) -> list[Job]:

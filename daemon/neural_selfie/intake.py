@@ -7,13 +7,13 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
 from neural_selfie import inspection, outbox
-from neural_selfie.config import sidecars
+from neural_selfie.config import masks, sidecars
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import (
     DamagedPhotoError,
@@ -28,7 +28,7 @@ from neural_selfie.files import names
 from neural_selfie.filing import Filing
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.ledger import Ledger
-from neural_selfie.model import Limits, Photo, PhotoFacts, Place, Plan
+from neural_selfie.model import Limits, MaskUse, Photo, PhotoFacts, Place, Plan
 from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 INSPECTOR = "inspector"
@@ -42,16 +42,32 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One call of the inspector: the file, what a photo may be, and what the file was when the call was made."""
+    """One call of the inspector: the file, what a photo may be, and what the file was when the call was made.
+
+    `mask` is what the sidecar named at that time.
+    """
 
     path: Path
     limits: Limits
     seen: FileFacts
+    mask: Path | None = None
 
 
-def inspect(call: Inspection) -> PhotoFacts:
-    """Run in the inspector's process: prove that a file is a whole picture."""
-    return inspection.inspect(call.path, call.limits)
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What the inspector found out about a photo and its mask."""
+
+    photo: PhotoFacts
+    mask: MaskUse | None
+
+
+def inspect(call: Inspection) -> Inspected:
+    """Run in the inspector's process: prove that a file is a whole picture, and so is its mask."""
+    photo = inspection.inspect(call.path, call.limits)
+    if call.mask is None:
+        return Inspected(photo, None)
+    mask = masks.inspect(call.mask, photo, call.limits)
+    return Inspected(photo, MaskUse(name=call.mask.name, path=call.mask, sha256=mask.sha256))
 
 
 @dataclass(slots=True)
@@ -116,14 +132,14 @@ class Intake:
             return
         if not stat.S_ISREG(facts.st_mode):
             self._refuse_special(path, facts.st_mode, seen, now)
-        elif names.is_sidecar(path):
+        elif names.is_sidecar(path) or names.is_mask(path):
             return
         elif self._is_in_hand(path):
             return  # what is found out about it will be compared with the file as it is then
         elif self.ledger.is_kept(path, seen.size, seen.mtime_ns, seen.inode):
             self._forget(path)
         elif self.settler.observe(path, seen, now) and at_hand:
-            self.inspector.submit(Inspection(path, self.limits, seen), inspect)
+            self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)), inspect)
 
     def tick(self, now: float) -> None:
         """Send the next finished file to the inspector, and end an inspector that takes too long."""
@@ -153,7 +169,7 @@ class Intake:
                 self._crashed(path, now)
             elif message.error is not None:
                 self._not_whole(path, message.error, now)
-            elif FileFacts.of(os.lstat(path)) != message.call.seen:
+            elif FileFacts.of(os.lstat(path)) != message.call.seen or masks.named(path) != message.call.mask:
                 self.settler.postpone(path, now, 0.0)  # somebody rewrote it meanwhile: what was found out is void
             else:
                 return self._admit(path, message.value, now)
@@ -253,12 +269,13 @@ class Intake:
             moved_to=names.shown(moved),
         )
 
-    def _admit(self, path: Path, facts: PhotoFacts, now: float) -> int | None:
+    def _admit(self, path: Path, inspected: Inspected, now: float) -> int | None:
+        facts, mask = inspected.photo, inspected.mask
         settings = self.catalogue.settings
         sidecar = sidecars.beside(path)
         dropped = path.relative_to(settings.inbox)
         try:
-            plans = self._plans_for(path)
+            plans = self._plans_for(path, mask)
         except SidecarError as error:
             self._refuse(path, error, now)
             return None
@@ -280,7 +297,7 @@ class Intake:
             self._lose_admitted(path, now)
         fields = {"photo": name, "sha256": facts.sha256[:6], "new_jobs": len(admission.new_jobs)}
         if admission.duplicate:
-            self.filing.file_copy(path, sidecar)
+            self.filing.file_copy(path, sidecar, mask)
             if self.filing.keeps:
                 self.filing.remember_kept(photo, path)
             self._forget(path)
@@ -296,12 +313,18 @@ class Intake:
         log.info("photo.admitted", **fields, presets=presets, width=facts.width, height=facts.height)
         return photo.id if self.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
 
-    def _plans_for(self, path: Path) -> tuple[Plan, ...]:
-        return self.catalogue.plans_for(path.relative_to(self.catalogue.settings.inbox), sidecars.text_of(path))
+    def _plans_for(self, path: Path, mask: MaskUse | None) -> tuple[Plan, ...]:
+        dropped = path.relative_to(self.catalogue.settings.inbox)
+        plans = self.catalogue.plans_for(dropped, sidecars.text_of(path), mask)
+        if mask is None:
+            return plans
+        kept = masks.kept(mask, self.filing.state.styles)
+        return tuple(plan if plan.mask is None else replace(plan, mask=kept) for plan in plans)
 
 
 _UNDECODABLE = (
-    "Decoding this file takes too long, too much memory, or ends the decoder. Save it anew and drop it again."
+    "Decoding this file, or its mask, takes too long, too much memory, or ends the decoder. Save it anew and drop it "
+    "again."
 )
 _UNREADABLE = (
     "The daemon may not read this file. Make it readable for others (chmod a+r, or the permissions in its properties) "

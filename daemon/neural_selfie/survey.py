@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neural_selfie import inspection
-from neural_selfie.config import Loaded, sidecars
+from neural_selfie.config import Loaded, masks, sidecars
 from neural_selfie.config.catalogue import open_catalogue
 from neural_selfie.config.layout import refuse_overlaps
 from neural_selfie.errors import ConfigError, PhotoRefusedError
@@ -34,11 +34,11 @@ def of(loaded: Loaded) -> list[Finding]:
     findings = []
     for path in sorted(walk(settings.inbox, settings.watch.ignore)):
         dropped = path.relative_to(settings.inbox)
-        if stat.S_ISREG(path.lstat().st_mode) and names.is_sidecar(path):
+        if stat.S_ISREG(path.lstat().st_mode) and (names.is_sidecar(path) or names.is_mask(path)):
             continue
         try:
-            inspection.inspect(path, limits)
-            plans = catalogue.plans_for(dropped, sidecars.text_of(path))
+            facts = inspection.inspect(path, limits)
+            plans = catalogue.plans_for(dropped, sidecars.text_of(path), masks.use(path, facts, limits))
             findings.append(Finding(dropped, plans))
         except (PhotoRefusedError, OSError) as error:
             findings.append(Finding(dropped, refusal=str(error)))

@@ -28,6 +28,7 @@ COMMANDS = {
     "reproduce": "painting",
     "presets": "settings",
     "config": "settings",
+    "models": "models",
     "gallery": "outbox",
 }
 

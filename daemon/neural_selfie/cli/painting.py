@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,33 @@ from neural_selfie.snapshot import Running, Snapshot
     "-o", "--output", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="File or folder."
 )
 @click.option("--set", "numbers", multiple=True, metavar="KEY=VALUE", help="Replace a number of the preset.")
-def stylize(config: Path | None, photo: Path, preset: str, out: Path, numbers: tuple[str, ...]) -> int:
+@click.option(
+    "--mask",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The photo in plain colours, for a preset whose styles have regions.",
+)
+def stylize(
+    *, config: Path | None, photo: Path, preset: str, out: Path, numbers: tuple[str, ...], mask: Path | None
+) -> int:
     """Paint one photo, without the daemon. The record of how it was made lies in the picture."""
     loaded = configuration.load(config)
-    pairs = stylizing.targets(stylizing.plans(loaded, preset, _numbers(numbers)), out)
+    wanted = stylizing.plans(loaded, preset, _numbers(numbers))
+    if mask is not None:
+        wanted = stylizing.with_mask(loaded, photo, wanted, mask)
+    pairs = stylizing.targets(wanted, out)
     with _progress() as show:
         started_at = time.monotonic()
+        running: dict[int, Running] = {}
 
         def report(plan: Any, progress: Progress) -> None:
-            show(_snapshot(photo.name, plan.preset, plan.variant, progress, time.monotonic() - started_at))
+            seconds = time.monotonic() - started_at
+            running[progress.job_id] = _running(photo.name, plan.preset, plan.variant, progress, seconds)
+            show(_snapshot(running.values()))
 
-        results = stylizing.paint(loaded, photo, tuple(plan for plan, _ in pairs), report)
-        for (_, target), result in zip(pairs, results, strict=True):
+        for result in stylizing.paint(loaded, photo, tuple(plan for plan, _ in pairs), report):
+            running.pop(result.job_id, None)
+            target = pairs[result.job_id][1]
             target.parent.mkdir(parents=True, exist_ok=True)
             files.write_atomic(target, result.picture)
             click.echo(str(target))
@@ -55,9 +70,15 @@ def stylize(config: Path | None, photo: Path, preset: str, out: Path, numbers: t
     help="The photo, if it has left its folder.",
 )
 @click.option(
+    "--mask",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The photo's mask, if the state folder does not have it.",
+)
+@click.option(
     "-o", "--output", "out", type=click.Path(path_type=Path), metavar="OUT", help="Where to put the new picture."
 )
-def reproduce(config: Path | None, record: Path, photo: Path | None, out: Path | None) -> int:
+def reproduce(config: Path | None, record: Path, photo: Path | None, mask: Path | None, out: Path | None) -> int:
     """Paint a record again, and say whether the result is bit-identical or how far it is off."""
     loaded = configuration.load(config)
     old = reproducing.read(record)
@@ -65,9 +86,10 @@ def reproduce(config: Path | None, record: Path, photo: Path | None, out: Path |
         started_at = time.monotonic()
 
         def report(progress: Progress) -> None:
-            show(_snapshot(old.photo.name, old.preset, old.variant, progress, time.monotonic() - started_at))
+            seconds = time.monotonic() - started_at
+            show(_snapshot([_running(old.photo.name, old.preset, old.variant, progress, seconds)]))
 
-        result = reproducing.repeat(old, loaded, photo, report)
+        result = reproducing.repeat(old, loaded, photo, report, mask=mask)
     if out is not None:
         files.write_atomic(out, result.picture)
     picture = reproducing.picture_of(record, old)
@@ -83,11 +105,17 @@ def reproduce(config: Path | None, record: Path, photo: Path | None, out: Path |
     here, then = result.record.engine, old.engine
     why = "" if comparison.same_engine else f"; then {then.device}, torch {then.torch}, engine {then.version}"
     now = "" if comparison.same_engine else f"; now {here.device}, torch {here.torch}, engine {here.version}"
+    if here.weights_sha256 != then.weights_sha256:
+        now += f"; made with other weights (SHA-256 {_short(then.weights_sha256)}, now {_short(here.weights_sha256)})"
     click.echo(
         f"not identical: mean difference {comparison.mean:.3f}, largest {comparison.largest:.0f} "
         f"of 255 levels{why}{now}"
     )
     return 1
+
+
+def _short(sha256: str | None) -> str:
+    return "unknown" if sha256 is None else f"{sha256[:8]}..."
 
 
 def _numbers(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -117,9 +145,9 @@ class _OnTerminal:
         self._bars.__exit__()
 
 
-def _snapshot(photo: str, preset: str, variant: Any, progress: Progress, seconds: float) -> Snapshot:
+def _running(photo: str, preset: str, variant: Any, progress: Progress, seconds: float) -> Running:
     left = seconds / progress.fraction - seconds if progress.fraction > 0 else None
-    running = Running(
+    return Running(
         job=progress.job_id,
         photo=photo,
         preset=preset,
@@ -131,4 +159,7 @@ def _snapshot(photo: str, preset: str, variant: Any, progress: Progress, seconds
         seconds=seconds,
         eta_seconds=left,
     )
-    return Snapshot(at=time.time(), counts={}, running=(running,))
+
+
+def _snapshot(running: Iterable[Running]) -> Snapshot:
+    return Snapshot(at=time.time(), counts={}, running=tuple(running))

@@ -19,16 +19,20 @@ def config() -> None:
 @config_option
 def check(config: Path | None) -> int:
     """Check file, environment, folders and style images; exit 78 when something is wrong."""
-    from neural_selfie import workers  # noqa: PLC0415 - style images are decoded here
+    from neural_selfie import models, workers  # noqa: PLC0415 - style images are decoded here
     from neural_selfie.config import catalogue, layout  # noqa: PLC0415 - style images are decoded here
 
     loaded = configuration.load(config)
     layout.refuse_overlaps(loaded.settings)
     workers.devices(loaded.settings)
     catalogue.open_catalogue(loaded)
+    shelf, weights = layout.StateFolder(loaded.settings.state).models, catalogue.weights_of(loaded)
     for name, preset in loaded.settings.presets.items():
-        if preset.engine != "patch":
-            print(f"warning: presets.{name}: the engine {preset.engine} is not in this version; its jobs will wait.")
+        if preset.engine == "feedforward":
+            print(f"warning: presets.{name}: the engine feedforward is not in this version; its jobs will wait.")
+        if preset.engine == "gatys" and models.look_for(weights.get(name), shelf).signature is None:
+            path = models.choose(weights.get(name), shelf)
+            print(f"warning: presets.{name}: {models.missing(path, weights.get(name), shelf)}")
     print(f"{loaded.path or 'defaults'}: in order; {len(loaded.settings.presets)} presets.")
     return 0
 

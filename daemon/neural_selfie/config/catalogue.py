@@ -3,31 +3,32 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import ValidationError
 
 from neural_selfie import files, inspection, styles
-from neural_selfie.config import Loaded, Settings, faults, presets, sidecars
+from neural_selfie.config import Loaded, Settings, faults, masks, presets, sidecars
 from neural_selfie.errors import ConfigError, PhotoRefusedError, SidecarError
-from neural_selfie.model import Limits, Plan, StyleUse
+from neural_selfie.model import Limits, MaskUse, Plan, StyleUse
 
 STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The presets of a configuration with their style images."""
+    """The presets of a configuration with their style images, and the weights files that presets name."""
 
     settings: Settings
     styles: Mapping[str, tuple[StyleUse, ...]]
+    weights: Mapping[str, str] = field(default_factory=dict)
 
-    def plans_for(self, dropped: PurePath, sidecar: str | None = None) -> tuple[Plan, ...]:
-        """Given a path below the inbox and the text of its sidecar, return every picture to make, in order.
+    def plans_for(self, dropped: PurePath, sidecar: str | None = None, mask: MaskUse | None = None) -> tuple[Plan, ...]:
+        """Given a path below the inbox, the text of its sidecar and its mask, return every picture to make, in order.
 
-        Raise SidecarError when the sidecar cannot be understood.
+        Raise SidecarError when the sidecar cannot be understood, or the mask is of no use.
         """
         wishes = sidecars.read(sidecar) if sidecar is not None else None
         names = presets.matching(
@@ -37,7 +38,8 @@ class Catalogue:
             presets=self.settings.presets,
             default_presets=self.settings.default_names,
         )
-        return tuple(plan for name in names for plan in self.plans(name, wishes.overrides if wishes else {}))
+        plans = tuple(plan for name in names for plan in self.plans(name, wishes.overrides if wishes else {}))
+        return plans if mask is None else masks.with_mask(plans, mask)
 
     def plans(self, name: str, overrides: Mapping[str, Any]) -> list[Plan]:
         """Given the name of a preset and numbers that replace its own, return its plans; raise SidecarError."""
@@ -48,7 +50,7 @@ class Catalogue:
             except ValidationError as error:
                 lines = faults.Lines(f"overrides of the preset {name}", {}, {})
                 raise SidecarError(faults.explained(error, lines, {}, type(preset))) from None
-        return presets.plans(name, preset, self.styles[name])
+        return presets.plans(name, preset, self.styles[name], self.weights.get(name))
 
     def kept_in(self, folder: Path) -> "Catalogue":
         """Given the state folder's room for styles, return a catalogue whose style files lie there under their hash.
@@ -85,9 +87,28 @@ def open_catalogue(loaded: Loaded, names: tuple[str, ...] | None = None) -> Cata
             path = find_style(share.image, loaded.folder, preset=name)
             if path not in found:
                 found[path] = _read_style(path, preset=name)
-            parts.append(replace(found[path], weight=share.weight))
+            parts.append(replace(found[path], weight=share.weight, region=share.region))
         uses[name] = tuple(parts)
-    return Catalogue(loaded.settings, uses)
+    return Catalogue(loaded.settings, uses, weights_of(loaded))
+
+
+def weights_of(loaded: Loaded) -> dict[str, str]:
+    """Given the configuration, return the absolute path of each weights file that a preset with a network names.
+
+    Whether it is there does not matter: a job waits for it. Raise ConfigError for the home of a user who is not.
+    """
+    folder = loaded.folder or Path.cwd()
+    found = {}
+    for name, preset in loaded.settings.presets.items():
+        if preset.engine == "gatys" and preset.weights is not None:
+            try:
+                found[name] = str((folder / Path(preset.weights).expanduser()).absolute())
+            except RuntimeError:
+                raise ConfigError(
+                    f"presets.{name}.weights: {preset.weights!r}: there is no user with such a home; write the path in "
+                    "full."
+                ) from None
+    return found
 
 
 def find_style(image: str, folder: Path | None, *, preset: str) -> Path:

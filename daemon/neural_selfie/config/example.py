@@ -8,7 +8,7 @@ YAML without their #. Nothing is checked here; the tests prove all of it.
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,9 +18,18 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from neural_selfie.config import DEFAULT_PATH, PATH_VARIABLE, PREFIX, DaskCluster, GpuWorkers, Settings, shipped_presets
-from neural_selfie.config.presets import FOR_THE_CONFIGURATION, AnyPreset, PatchPreset, Rule, Sidecar, StyleShare
+from neural_selfie.config.presets import (
+    FOR_THE_CONFIGURATION,
+    AnyPreset,
+    GatysPreset,
+    PatchPreset,
+    Rule,
+    Sidecar,
+    StyleShare,
+)
 
 _WIDTH = 110
+_VALUE_WIDTH = 70
 _OF_A_PRESET = ("engine", "style", "size")  # what a preset of its own begins with
 
 HEADER = f"""
@@ -67,7 +76,19 @@ Several styles in one picture. KEYS_OF_A_STYLE
 #    - {image: styles/starry-night.jpg, weight: 0.7}
 #    - {image: styles/scream.jpg, weight: 0.3}
 
+A style for each region of a photo's mask: where it is white, where it is '#ff8000', and everywhere else.
+A colour that no style has leaves the photo as it is. Without a mask all styles are used everywhere.
+#by-region:
+#  engine: gatys
+#  style:
+#    - {image: styles/scream.jpg, region: white}
+#    - {image: styles/woodcut.jpg, region: '#ff8000'}
+#    - {image: styles/starry-night.jpg}
+
 Everything that a preset can say, with its default; each number of the engine can be swept.
+""",
+    "gatys": """
+With `engine: gatys` these are there instead of patch's own numbers, or have other defaults.
 """,
     "sidecar": """
 A sidecar lets one photo ask for something else: put me.jpg.yaml beside me.jpg, and put it there first.
@@ -75,6 +96,7 @@ KEYS_OF_A_SIDECAR
 OVERRIDES_EXCEPT
     presets: [scream, woodcut]
     overrides: {size: 2048, content_weight: 0.8}
+With `mask: me.mask.png` it names that picture beside the photo, which is dropped first and filed with it.
 """,
 }
 
@@ -113,13 +135,34 @@ def _presets() -> Iterator[str]:
         yield from (f"  {key}: {_value(_as_written(preset, key))}" for key in _OF_A_PRESET)
     yield ""
     yield _comment(_filled(EXAMPLES["presets"]))
-    yield "#all-options:"
     sample = next(iter(shipped_presets().values()))
-    rest = [key for key in PatchPreset.model_fields if key not in _OF_A_PRESET]
-    for key in [*_OF_A_PRESET, *rest]:
-        field = PatchPreset.model_fields[key]
-        option = f"{_comment(_meaning(field))}\n{key}: {_value(_as_written(sample, key))}"
+    yield "#all-options:"
+    yield from _options(PatchPreset, [*_OF_A_PRESET, *_others(PatchPreset)], sample)
+    yield ""
+    yield _comment(EXAMPLES["gatys"])
+    yield "#all-gatys-options:"
+    yield from _options(GatysPreset, ["engine", "style", *filter(_differs, _others(GatysPreset))], sample)
+
+
+def _options(model: type[BaseModel], keys: Iterable[str], sample: AnyPreset) -> Iterator[str]:
+    """Yield options of a preset as an example, each with its meaning and default, and the style of a sample."""
+    for key in keys:
+        field = model.model_fields[key]
+        value = sample.style[0].image if key == "style" else field.get_default(call_default_factory=True)
+        option = f"{_comment(_meaning(field))}\n{key}: {_value(value)}"
         yield textwrap.indent(option.strip(), "#  ")
+
+
+def _others(model: type[BaseModel]) -> list[str]:
+    return [key for key in model.model_fields if key not in _OF_A_PRESET]
+
+
+def _differs(key: str) -> bool:
+    """Whether a number of gatys is not the same as the one of patch."""
+    patch, gatys = PatchPreset.model_fields.get(key), GatysPreset.model_fields[key]
+    return patch is None or _value(patch.get_default(call_default_factory=True)) != _value(
+        gatys.get_default(call_default_factory=True)
+    )
 
 
 def _as_written(preset: AnyPreset, key: str) -> Any:
@@ -127,9 +170,15 @@ def _as_written(preset: AnyPreset, key: str) -> Any:
 
 
 def _value(value: object) -> str:
-    """Return a value as YAML on one line."""
+    """Return a value as YAML, on one line if it fits."""
     plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-    return str(yaml.safe_dump(plain, default_flow_style=True, width=10_000)).removesuffix("\n...\n").strip()
+    if isinstance(plain, Mapping):
+        plain = dict(plain)
+    return (
+        str(yaml.safe_dump(plain, default_flow_style=True, width=_VALUE_WIDTH, sort_keys=False))
+        .removesuffix("\n...\n")
+        .strip()
+    )
 
 
 def _meaning(field: FieldInfo) -> str:

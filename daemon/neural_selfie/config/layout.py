@@ -38,6 +38,16 @@ class StateFolder:
         return self.root / "styles"
 
     @property
+    def models(self) -> Path:
+        """Networks' weights: what `neural-selfie models fetch` brings, or people put there."""
+        return self.root / "models"
+
+    @property
+    def cache(self) -> Path:
+        """What was computed of style images; it may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
     def lock(self) -> Path:
         """Held by the daemon that works here; contains its process id."""
         return self.root / "daemon.lock"
@@ -50,7 +60,7 @@ class StateFolder:
 
 README = """This folder belongs to the neural-selfie daemon: ledger.sqlite3 knows every photo and picture, work/ holds
 photos that are being painted, rendered/ pictures on their way to the outbox, styles/ the style images in use.
-Do not change anything here while the daemon runs.
+Do not change anything here while the daemon runs, except in models/: networks' weights may be put there at any time.
 """
 
 
@@ -74,7 +84,7 @@ def prepare(settings: Settings) -> StateFolder:
             f"state: {state.root} lies on a network file system ({storage.file_system_type(state.root)}). The ledger "
             "needs a local disk; inbox and outbox may stay on the share."
         )
-    for folder in (state.work, state.rendered, state.styles):
+    for folder in (state.work, state.rendered, state.styles, state.models, state.cache):
         folder.mkdir(mode=0o750, exist_ok=True)
     if not (readme := state.root / "README").exists():
         files.write_atomic(readme, README.encode())

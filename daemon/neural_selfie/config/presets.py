@@ -25,11 +25,13 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from neural_selfie.config.faults import UNKNOWN_KEY
 from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, type_of
+from neural_selfie.engine.region_names import NAMES, normal_region
 from neural_selfie.errors import SidecarError
+from neural_selfie.files import names
 from neural_selfie.model import Plan, StyleUse
 
 VARIANTS_MAX = 1000  # of one preset; above that, somebody has mistyped
-FOR_THE_CONFIGURATION = ("engine", "style", "sweep", "weights")  # whoever drops photos must not choose files to read
+FOR_THE_CONFIGURATION = ("engine", "recipe", "style", "sweep", "weights")  # who drops photos chooses no files
 
 
 class StyleShare(BaseModel):
@@ -39,6 +41,11 @@ class StyleShare(BaseModel):
 
     image: str = Field(description="file, relative to the config file; else one of the styles that ship")
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="share in the mix")
+    region: Annotated[str, AfterValidator(normal_region)] | None = Field(
+        default=None,
+        description=f"colour of the photo's mask where this style is used ({', '.join(NAMES)} or '#rrggbb'); "
+        "null: where no other style is; only with engine gatys",
+    )
 
 
 def _as_shares(value: object) -> object:
@@ -57,7 +64,10 @@ class _PresetFields(BaseModel):
     sweep: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
         default_factory=dict, description="number: [values]; every combination becomes a variant"
     )
-    weights: str | None = Field(default=None, description="file with VGG-19 weights, for the gatys engine")
+    weights: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="file with VGG-19 weights, for the gatys engine; null: what `neural-selfie models fetch` brings",
+    )
 
     @model_validator(mode="after")
     def _every_variant_is_a_recipe(self) -> "_PresetFields":
@@ -71,6 +81,8 @@ class _PresetFields(BaseModel):
                 {"most": VARIANTS_MAX, "count": count},
             )
             faults.append(InitErrorDetails(type=error, loc=("sweep",), input={**self.sweep}))
+        if getattr(self, "engine", "patch") != "gatys":
+            faults += _faults_of_regions(self.style)
         if faults:
             raise ValidationError.from_exception_data("sweep", faults)
         if self.sweep:  # without one, the preset's own numbers are the recipe, and they are proven
@@ -81,7 +93,7 @@ class _PresetFields(BaseModel):
 
 def _faults_of_number(kind: type[Recipe], key: str, values: Sequence[Any]) -> list[InitErrorDetails]:
     """Given a recipe's type and one number of a sweep with its values, return what is wrong with them."""
-    numbers = [name for name in kind.model_fields if name != "engine"]
+    numbers = [name for name in kind.model_fields if name not in FOR_THE_CONFIGURATION]
     if key not in numbers:
         unknown = PydanticCustomError(UNKNOWN_KEY, "no number of this engine", {"known": numbers})
         return [InitErrorDetails(type=unknown, loc=("sweep", key), input=values)]
@@ -100,6 +112,16 @@ def _faults_of_number(kind: type[Recipe], key: str, values: Sequence[Any]) -> li
             faults.append(InitErrorDetails(type=twice, loc=loc, input=value))
         seen.append(number)
     return faults
+
+
+def _faults_of_regions(styles: Sequence[StyleShare]) -> list[InitErrorDetails]:
+    """Given the styles of an engine that paints all of them everywhere, return that their regions are no use."""
+    elsewhere = PydanticCustomError("region", "expected no region: only engine gatys knows regions")
+    return [
+        InitErrorDetails(type=elsewhere, loc=("style", number, "region"), input=share.region)
+        for number, share in enumerate(styles)
+        if share.region is not None
+    ]
 
 
 class PatchPreset(_PresetFields, PatchRecipe):
@@ -147,6 +169,13 @@ class Rule(BaseModel):
     presets: tuple[str, ...] = Field(min_length=1, description="names of presets")
 
 
+def _called_like_a_mask(name: str) -> str:
+    plain = name.isprintable() and not set(name) & set("/\\") and not name.startswith(".")
+    if not plain or not names.is_mask(PurePath(name)):
+        raise ValueError("expected the name of a file beside the photo that ends in .mask.png")
+    return name
+
+
 class Sidecar(BaseModel):
     """The wishes for one photo, from `<photo>.yaml` beside it."""
 
@@ -156,6 +185,10 @@ class Sidecar(BaseModel):
         default=None, description="names of presets; null: as without sidecar"
     )
     overrides: Mapping[str, Any] = Field(default_factory=dict, description="numbers that replace those of the presets")
+    mask: Annotated[str, AfterValidator(_called_like_a_mask)] | None = Field(
+        default=None,
+        description="file beside the photo, NAME.mask.png: the same picture in plain colours, for styles with a region",
+    )
 
 
 def variants(sweep: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -171,14 +204,22 @@ def recipe_of(preset: _PresetFields, variant: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...]) -> list[Plan]:
-    """Given a preset and its resolved styles, return one plan per variant, every number resolved."""
+def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...], weights: str | None = None) -> list[Plan]:
+    """Given a preset, its resolved styles and weights, return one plan per variant, every number resolved."""
     result = []
     for variant in variants(preset.sweep):
         numbers = recipe_of(preset, variant).model_dump(mode="json", exclude={"engine"})
         numbers |= {"format": preset.format, "quality": preset.quality}
         result.append(
-            Plan(preset=name, engine=preset.engine, variant=variant, recipe=numbers, styles=styles, seed=preset.seed)
+            Plan(
+                preset=name,
+                engine=preset.engine,
+                variant=variant,
+                recipe=numbers,
+                styles=styles,
+                seed=preset.seed,
+                weights=weights,
+            )
         )
     return result
 
@@ -191,7 +232,8 @@ def overridden(preset: AnyPreset, overrides: Mapping[str, Any]) -> AnyPreset:
     for key in FOR_THE_CONFIGURATION:
         if key in overrides:
             raise SidecarError(
-                f"{key!r} cannot be set for one photo: engine, style, weights and sweep are up to the configuration. "
+                f"{key!r} cannot be set for one photo: engine, recipe, style, sweep and weights are up to the "
+                "configuration. "
                 "Ask for another preset instead."
             )
     fields = preset.model_dump(mode="python")

@@ -35,7 +35,7 @@ def text_of(path: Path) -> str | None:
     """
     sidecar = beside(path)
     try:
-        data = None if sidecar is None else _beginning(sidecar, _BYTES_MAX + 1)
+        data = None if sidecar is None else beginning(sidecar, _BYTES_MAX + 1)
     except FileNotFoundError:
         return None
     except PermissionError:
@@ -50,8 +50,8 @@ def text_of(path: Path) -> str | None:
         raise SidecarError("the sidecar is not UTF-8 text.") from None
 
 
-def _beginning(path: Path, size: int) -> bytes | None:
-    """Return up to `size` bytes of a file; None, and without waiting for it, where a pipe or link took its place."""
+def beginning(path: Path, size: int) -> bytes | None:
+    """Given a path, return up to `size` bytes of the file; None, and without waiting, where it is a pipe or link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

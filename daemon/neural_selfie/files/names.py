@@ -22,6 +22,7 @@ _JOINERS = "\u200c\u200d"  # invisible, but they hold emoji and Persian or Indic
 _UNSAFE = set('<>:"/\\|?*') | set("#%")  # Windows refuses the first nine; the last two change the meaning of a link
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?=\.|$)", re.IGNORECASE)
 _EXTENSION = re.compile(r"(.+)(\.(?=[0-9]*[a-z])[a-z0-9]{1,10})", re.IGNORECASE | re.DOTALL | re.ASCII)
+_MASK = re.compile(r".+\.mask\.png", re.IGNORECASE | re.DOTALL)
 _SIDECAR = re.compile(r".+\.[a-z0-9]{1,5}\.ya?ml", re.IGNORECASE | re.DOTALL)
 
 OWN_IGNORES = (".neural-selfie-*", ".*.part")  # our cookies and unfinished files: no configuration brings them back
@@ -82,13 +83,13 @@ def error_name(name: str) -> str:
     if len(os.fsencode(name)) + len(".error.json") <= NAME_BYTES:
         return f"{name}.error.json"
     stem, extension = _split(name)
-    return _fitted(stem, f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:6]}{extension}.error.json")
+    return fitted(stem, f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:6]}{extension}.error.json")
 
 
 def numbered(name: str, n: int) -> str:
     """Given a name that is taken and a number, return `me (2).jpg`; the stem is cut where 255 bytes are too few."""
     stem, extension = _split(name)
-    return _fitted(stem, f" ({n}){extension}")
+    return fitted(stem, f" ({n}){extension}")
 
 
 def safe_name(text: str, limit_bytes: int = PART_BYTES) -> str:
@@ -104,6 +105,11 @@ def safe_name(text: str, limit_bytes: int = PART_BYTES) -> str:
 def is_sidecar(path: PurePath) -> bool:
     """Given a path, return whether it is called like a sidecar: `me.jpg.yaml` or `me.jpg.yml`."""
     return _SIDECAR.fullmatch(path.name) is not None
+
+
+def is_mask(path: PurePath) -> bool:
+    """Given a path, return whether it is called like the mask of a photo: `me.mask.png`."""
+    return _MASK.fullmatch(path.name) is not None
 
 
 def is_ignored(relative: PurePath, extra_globs: Sequence[str] = ()) -> str | None:
@@ -186,7 +192,8 @@ def _split(name: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (name, "")
 
 
-def _fitted(stem: str, ending: str) -> str:
+def fitted(stem: str, ending: str) -> str:
+    """Given a stem and what is to follow it, return both as one name of at most 255 bytes: the stem is cut."""
     return _cut(stem, NAME_BYTES - len(os.fsencode(ending))) + ending
 
 
