@@ -4,17 +4,20 @@ import hashlib
 import io
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from neural_selfie import record
 from neural_selfie.engine import metadata
-from neural_selfie.errors import OutOfDeviceMemoryError
+from neural_selfie.errors import OutOfDeviceMemoryError, WeightsUnavailableError
 from neural_selfie.files import names
 from neural_selfie.model import Progress, Result, Task
 from neural_selfie.workers import Painter, seat
-from neural_selfie.workers.render import utc
+from neural_selfie.workers.describing import together_part, utc
+
+_POISON = 13.0
 
 
 def no_preparation(_device: str) -> None:
@@ -22,7 +25,12 @@ def no_preparation(_device: str) -> None:
 
 
 def instant(task: Task) -> Result:
-    """Paint at once: the photo in grey, with a true record in it."""
+    """Paint at once: the photo in grey, with a true record in it; for every member of a batch."""
+    first, *others = [_grey(task, member) for member in task.members]
+    return replace(first, together=tuple(others))
+
+
+def _grey(batch: Task, task: Task) -> Result:
     with Image.open(task.photo_path) as photo:
         picture = photo.convert("L").convert("RGB")
         size = photo.size
@@ -31,7 +39,7 @@ def instant(task: Task) -> Result:
         photo=record.PhotoPart(name=task.photo_name, sha256=task.photo_sha256, width=size[0], height=size[1]),
         preset=task.plan.preset,
         variant=dict(task.plan.variant),
-        recipe=dict(task.plan.recipe),
+        recipe=dict(task.plan.recipe) | together_part(batch),
         styles=tuple(record.StylePart(name=s.name, sha256=s.sha256, weight=s.weight) for s in task.plan.styles),
         engine=record.EnginePart(name="instant", version="1", torch="none", device="cpu", dtype="uint8"),
         seed=task.plan.seed,
@@ -59,11 +67,12 @@ def instant(task: Task) -> Result:
 def slow(task: Task) -> Result:
     """Paint for about two seconds, saying how far it is."""
     for step in range(20):
-        seat.report(
-            Progress(
-                job_id=task.job_id, attempt=task.attempt, stage="paint", scale=1, iteration=step, fraction=step / 20
+        for one in task.members:
+            seat.report(
+                Progress(
+                    job_id=one.job_id, attempt=one.attempt, stage="paint", scale=1, iteration=step, fraction=step / 20
+                )
             )
-        )
         time.sleep(0.1)
     return instant(task)
 
@@ -76,6 +85,16 @@ def raises(_task: Task) -> Result:
 def out_of_memory(_task: Task) -> Result:
     """Find the device full."""
     raise OutOfDeviceMemoryError("The GPU has too little free memory for 1024 px.")
+
+
+def wants_weights(task: Task) -> Result:
+    """Paint if the weights file holds the word good, and refuse it otherwise; each try leaves a line beside it."""
+    assert task.weights is not None
+    with task.weights.with_name("tries").open("a") as tries:
+        tries.write(f"{task.job_id}\n")
+    if task.weights.read_bytes() != b"good":
+        raise WeightsUnavailableError(f"The weights file {task.weights} cannot be used: it is not good.")
+    return instant(task)
 
 
 def dies(_task: Task) -> Result:
@@ -113,8 +132,44 @@ def counts_itself(task: Task) -> Result:
     """Paint, and leave a mark in the folder named by the environment: how often was this job painted to the end?"""
     marks = Path(os.environ["NEURAL_SELFIE_TEST_MARKS"])
     result = slow(task)
-    (marks / f"{task.job_id}.{task.attempt}").touch()
+    for one in task.members:
+        (marks / f"{one.job_id}.{one.attempt}").touch()
     return result
+
+
+def dies_of_a_variant(task: Task) -> Result:
+    """Take the process down where the content weight 13 is among those to be painted."""
+    if any(one.plan.recipe["content_weight"] == _POISON for one in task.members):
+        os._exit(139)
+    return instant(task)
+
+
+def has_room_for_one(task: Task) -> Result:
+    """Find the device full for any batch, and for the content weight 13 also alone."""
+    alone = task.plan.recipe["content_weight"]
+    return out_of_memory(task) if task.together or alone == _POISON else instant(task)
+
+
+def waits_for_leave(task: Task) -> Result:
+    """Paint once there is a file called leave beside the weights, saying until then that half of it is done."""
+    assert task.weights is not None
+    while not task.weights.with_name("leave").exists():
+        for one in task.members:
+            seat.report(Progress(job_id=one.job_id, attempt=one.attempt, stage="paint", fraction=0.5))
+        time.sleep(0.05)
+    return instant(task)
+
+
+def forgets_one(task: Task) -> Result:
+    """Return a picture less than there are members."""
+    result = instant(task)
+    return replace(result, together=result.together[:-1])
+
+
+def confused(task: Task) -> Result:
+    """Return the pictures of a batch in another order."""
+    first, *others = reversed(instant(task).members)
+    return replace(first, together=tuple(replace(one, together=()) for one in others))
 
 
 def painter(name: str) -> Painter:

@@ -264,7 +264,7 @@ def test_a_rendered_job_can_be_cancelled(house: House) -> None:
     wait_until(lambda: house.status()["counts"]["rendered"] == 1)
     assert house.command("cancel", "1").returncode == 0
     wait_until((house.originals / "me.png").exists)
-    assert list((house.state / "rendered").iterdir()) == []
+    wait_until(lambda: list((house.state / "rendered").iterdir()) == [])
     assert house.records() == []
 
 
@@ -419,7 +419,7 @@ def test_a_photo_that_may_not_be_read_is_explained(house: House) -> None:
 
 def test_a_preset_of_a_missing_engine_waits_and_says_so(house: House) -> None:
     """An engine that is not in this version: the job waits with a plain reason, `--once` ends with 1."""
-    house.settings["presets"]["plain"] |= {"engine": "gatys"}
+    house.settings["presets"]["plain"] |= {"engine": "feedforward"}
     house.write_config()
     photo(house.inbox / "me.png")
     done = house.command("run", "--once")

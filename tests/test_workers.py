@@ -3,6 +3,7 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,26 @@ def test_a_cancelled_job_loses_its_worker(open_workers: Open, task: Task) -> Non
     painters.submit(task)
     assert painters.free() == 1
     while painters.running() and posted.empty():
-        painters.end_job(999)
-        painters.end_job(task.job_id)
+        painters.end_job(999, 1)
+        painters.end_job(task.job_id, task.attempt)
         time.sleep(0.1)
     assert isinstance(outcome(painters, posted).error, WorkerDiedError)
     assert painters.free() == 2
+
+
+def test_a_batch_has_one_worker(open_workers: Open, task: Task) -> None:
+    """The worker of a batch is found by any of its members, and only in the attempt that it paints; so it is ended."""
+    painters, posted = open_workers("hangs", devices=("cpu", "cuda:0"))
+    painters.submit(replace(task, together=(replace(task, job_id=8, attempt=2), replace(task, job_id=9))))
+    assert painters.free() == 1
+    for job_id, attempt in [(7, 1), (8, 2), (9, 1)]:
+        assert painters.paints(Progress(job_id=job_id, attempt=attempt, stage="paint"))
+    for job_id, attempt in [(7, 2), (8, 1), (10, 1)]:
+        assert not painters.paints(Progress(job_id=job_id, attempt=attempt, stage="paint"))
+    painters.end_job(9, 1)
+    done = outcome(painters, posted)
+    assert isinstance(done.error, WorkerDiedError)
+    assert [one.job_id for one in done.task.members] == [7, 8, 9]
 
 
 def test_errors_of_ours_keep_their_class(open_workers: Open, task: Task) -> None:

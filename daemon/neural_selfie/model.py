@@ -52,12 +52,25 @@ class PhotoFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleUse:
-    """One style image of a preset: its file, the SHA-256 of its bytes, and its share (0 < weight)."""
+    """One style image of a preset: its file, the SHA-256 of its bytes, its share (0 < weight), and its region.
+
+    `region` is the colour that the mask of a photo has where this style is used; None: everywhere else.
+    """
 
     name: str
     path: Path
     sha256: str
     weight: float = 1.0
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskUse:
+    """The mask of one photo, which says where each style is used: its name, its file, the SHA-256 of its bytes."""
+
+    name: str
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +78,8 @@ class Plan:
     """One picture that a preset asks for: a point of its sweep, every number resolved.
 
     `variant` is {} without a sweep. `recipe` holds every number of the engine and `size`, `format`, `quality`.
+    `weights` is the absolute path of the network's file, or None for the one in the models folder.
+    `mask` is there when the photo has one and a style has a region.
     """
 
     preset: str
@@ -73,6 +88,8 @@ class Plan:
     recipe: Mapping[str, Any]
     styles: tuple[StyleUse, ...]
     seed: int = 0
+    weights: str | None = None
+    mask: MaskUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +155,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """All that a worker needs to paint one job, and nothing that it has to ask the daemon for."""
+    """All that a worker needs to paint one job, and nothing that it has to ask the daemon for.
+
+    `together`: the other variants of the same photo that are painted in the same go. They differ from this task in
+    job, attempt, plan and queued_at; nothing else of them is looked at.
+    """
 
     job_id: int
     attempt: int
@@ -149,12 +170,23 @@ class Task:
     queued_at: float
     limits: Limits = field(default_factory=Limits)
     keep_gps: bool = False
+    weights: Path | None = None  # for engines with a network
+    cache: Path | None = None  # where such an engine keeps what it computed of style images
     device: str = "auto"  # "cuda" or "cpu" once a worker has it: nothing falls back to the CPU in silence
+    together: tuple["Task", ...] = ()
+
+    @property
+    def members(self) -> tuple["Task", ...]:
+        """The tasks of the batch in the order in which they are painted, this one first."""
+        return (self, *self.together)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a worker is with a task. `fraction` is the share of the predicted work, 0..1, and never falls."""
+    """How far a worker is with a job. `fraction` is the share of the predicted work, 0..1, and never falls.
+
+    The jobs of a batch are all as far as the batch is.
+    """
 
     job_id: int
     attempt: int
@@ -166,10 +198,19 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A painted picture on its way to the outbox: encoded bytes, its record, and a small JPEG of the photo."""
+    """A painted picture on its way to the outbox: encoded bytes, its record, and a small JPEG of the photo.
+
+    `together`: the results of the other tasks of the batch, in their order.
+    """
 
     job_id: int
     attempt: int
     picture: bytes
     preview: bytes
     record: "Record"
+    together: tuple["Result", ...] = ()
+
+    @property
+    def members(self) -> tuple["Result", ...]:
+        """The results of the batch, this one first."""
+        return (self, *self.together)

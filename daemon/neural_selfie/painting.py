@@ -9,15 +9,20 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from neural_selfie import lifecycle, outbox
+from neural_selfie import lifecycle, models, outbox
 from neural_selfie.config import Settings, catalogue
-from neural_selfie.errors import SelfieError, StorageUnavailableError
+from neural_selfie.errors import (
+    OutOfDeviceMemoryError,
+    SelfieError,
+    StorageUnavailableError,
+    WeightsUnavailableError,
+)
 from neural_selfie.filing import Filing
 from neural_selfie.ledger import Ledger
 from neural_selfie.lifecycle import Command, EndWorker, Event, FilePhoto, Publish, RetryPolicy, TakeBack
-from neural_selfie.model import Job, JobState, Limits, Photo, Place, Progress, Task
+from neural_selfie.model import Job, JobState, Limits, Photo, Place, Progress, Result, Task
 from neural_selfie.outbox import Spool
-from neural_selfie.workers import Painted, Workers
+from neural_selfie.workers import Painted, Workers, batches
 
 _PATIENCE = 0.1  # share of the time that a job has waited after which it is looked at again
 
@@ -37,6 +42,11 @@ class Painting:
     progress: dict[int, Progress] = field(default_factory=dict)
     changed: bool = True
     _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
+    _tried: dict[int, models.Look] = field(default_factory=dict)  # jobs being painted; how their weights looked
+    _awaited: models.Awaited = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._awaited = models.Awaited(self.filing.state.models)
 
     @property
     def unmoved(self) -> set[int]:
@@ -68,6 +78,9 @@ class Painting:
             outbox.sweep_temporaries(self.settings.outbox_folder, self.ledger.photo(job.photo_id))
         for job_id in set(self.spool.job_ids()) - {job.id for job in rendered}:
             self.spool.drop(job_id)
+        for job in self.ledger.jobs(state=JobState.WAITING):
+            if job.cause == WeightsUnavailableError.code:
+                self._awaited.add(job.id, job.plan.weights, tried=None)
         self.noticed_changes(now)
         for part in self.filing.state.work.glob(".*.part"):
             part.unlink()
@@ -76,6 +89,8 @@ class Painting:
         """Wake what waits, publish what is due, hand out what is queued."""
         for waiting in self.ledger.due_waiting(now):
             self.apply(waiting.id, lifecycle.Woken(now=now), now)
+        for job_id in self._awaited.ready(now):
+            self._weights_came(job_id, now)
         for rendered in self.ledger.due_rendered(now):
             self._publish(rendered, now)
         for photo_id, at in list(self._blocked.items()):
@@ -98,26 +113,37 @@ class Painting:
             self.file(photo.id, now)
 
     def painted(self, done: Painted, now: float) -> None:
-        """Given what a worker came back with, go on with the job; a result that nobody waits for is dropped."""
-        task = done.task
-        self.progress.pop(task.job_id, None)
+        """Given what a worker came back with, go on with each of its jobs; what nobody waits for is dropped."""
+        results = {result.job_id: result for result in done.result.members} if done.result is not None else {}
+        together = len(done.task.members) > 1
+        for task in done.task.members:
+            self._came_back(task, results.get(task.job_id), done.error, now, together=together)
+
+    def _came_back(
+        self, task: Task, result: Result | None, error: BaseException | None, now: float, *, together: bool
+    ) -> None:
         job = self.ledger.job(task.job_id)
+        tried = None
+        if job.attempts == task.attempt:  # else a newer attempt of a job that was cancelled in the batch has its own
+            self.progress.pop(task.job_id, None)
+            tried = self._tried.pop(task.job_id, None)
         if job.state is not JobState.RUNNING or job.attempts != task.attempt:
             log.info("result.dropped", job=job.id, attempt=task.attempt)
             return
-        error: BaseException | None = done.error
-        if done.result is not None:
+        if result is not None:
             try:
-                self.spool.put(done.result)
+                self.spool.put(result)
             except SelfieError as full:
                 error = full
             except OSError as fault:
                 error = StorageUnavailableError(f"The painted picture cannot be kept in the state folder: {fault}.")
             else:
-                output = f"{self.ledger.photo(job.photo_id).folder}/{done.result.record.output.file}"
+                output = f"{self.ledger.photo(job.photo_id).folder}/{result.record.output.file}"
                 self.apply(job.id, lifecycle.Rendered(attempt=task.attempt, output=output, now=now), now)
+        if isinstance(error, WeightsUnavailableError) and tried is not None:
+            self._awaited.refuse(tried, str(error), until=now + self.settings.retry.waiting_seconds)
         if error is not None:
-            self._failed(job, error, now)
+            self._failed(job, error, now, tried, together=together)
 
     def put_back(self, now: float) -> None:
         """At a stop: what is still being painted will be painted again after the next start."""
@@ -138,7 +164,7 @@ class Painting:
             case FilePhoto(photo_id):
                 self.file(photo_id, now)
             case EndWorker(job_id):
-                self.workers.end_job(job_id)
+                self._end_worker(self.ledger.job(job_id))
             case TakeBack(photo_id):
                 self._take_back(photo_id, now)
 
@@ -152,35 +178,89 @@ class Painting:
         if not unchanged:
             self.filing.lose(photo, now)
             return
-        started = self.apply(job.id, lifecycle.Started(now=now), now)
-        task = Task(
-            job_id=started.id,
-            attempt=started.attempts,
-            photo_path=photo.path,
-            photo_name=photo.name,
-            photo_sha256=photo.sha256,
-            plan=started.plan,
-            queued_at=started.queued_at,
-            limits=self.limits,
-            keep_gps=self.settings.keep_gps,
-        )
-        worker = self.workers.submit(task)
-        log.info("job.started", photo=photo.name, attempt=task.attempt, worker=worker, **job.log_fields())
+        look = self._weights_for(job)
+        if look is not None and (why_not := self._awaited.trouble(look, job.plan.weights, now)) is not None:
+            self._failed(job, why_not, now, look)
+            return
+        started = self.ledger.start([one.id for one in self._batch(job, now)], now=now, policy=self.policy)
+        if not started:  # somebody has cancelled it in this moment
+            return
+        tasks = [
+            Task(
+                job_id=one.id,
+                attempt=one.attempts,
+                photo_path=photo.path,
+                photo_name=photo.name,
+                photo_sha256=photo.sha256,
+                plan=one.plan,
+                queued_at=one.queued_at,
+                limits=self.limits,
+                keep_gps=self.settings.keep_gps,
+                weights=None if look is None else look.path,
+                cache=None if look is None else self.filing.state.cache,
+            )
+            for one in started
+        ]
+        worker = self.workers.submit(batches.as_one(tasks))
+        for one in started:
+            self._awaited.drop(one.id)
+            if look is not None:
+                self._tried[one.id] = look
+            log.info("job.started", photo=photo.name, attempt=one.attempts, worker=worker, **one.log_fields())
 
-    def _failed(self, job: Job, error: BaseException, now: float) -> None:
+    def _batch(self, job: Job, now: float) -> list[Job]:
+        """Given the job that is next, return it and the queued variants of its sweep that are painted in the same go.
+
+        Whatever fails in a batch is tried again alone, so that one variant does not fail the others; hence none where
+        the first failure is the last.
+        """
+        if job.failures or self.policy.attempts == 1:
+            return [job]
+        beside = [one for one in self.ledger.queued_beside(job.id, now) if batches.batchable(job.plan, one.plan)]
+        return [job, *beside][: batches.CEILING]
+
+    def _end_worker(self, job: Job) -> None:
+        """Given a job that is not wanted any more, end the worker that paints it, unless another of its batch is."""
+        task = self.workers.task_of(job.id, job.attempts)
+        others = [] if task is None else [(one, self.ledger.job(one.job_id)) for one in task.members]
+        if not any(now.state is JobState.RUNNING and now.attempts == one.attempt for one, now in others):
+            self.workers.end_job(job.id, job.attempts)
+
+    def _weights_for(self, job: Job) -> models.Look | None:
+        """Return the file with the job's network as it looks now, or None for an engine without one."""
+        return models.look_for(job.plan.weights, self._awaited.folder) if job.plan.engine == "gatys" else None
+
+    def _weights_came(self, job_id: int, now: float) -> None:
+        self._awaited.drop(job_id)
+        job = self.ledger.job(job_id)
+        if job.state is JobState.WAITING and job.cause == WeightsUnavailableError.code:
+            self.apply(job_id, lifecycle.Woken(now=now), now)
+
+    def _failed(
+        self,
+        job: Job,
+        error: BaseException,
+        now: float,
+        tried: models.Look | None = None,
+        *,
+        together: bool = False,
+    ) -> None:
         known = error if isinstance(error, SelfieError) else None
         cause = known.code if known else "engine_failed"
         reason = str(known) if known else f"The worker failed: {type(error).__name__}: {error}"
-        if known is not None and known.environmental:
+        too_many = together and isinstance(error, OutOfDeviceMemoryError)  # one of them alone may well fit
+        if known is not None and known.environmental and not too_many:
             event: Event = lifecycle.Waits(
                 cause=cause, reason=reason, next_try_at=now + self._patience(job, now), now=now
             )
         else:
-            retryable = known.retryable if known else True
+            retryable = together or known is None or known.retryable  # it may have been another one's fault
             event = lifecycle.RenderFailed(
                 attempt=job.attempts, cause=cause, reason=reason, retryable=retryable, now=now
             )
         after = self.apply(job.id, event, now)
+        if cause == WeightsUnavailableError.code:
+            self._awaited.add(job.id, job.plan.weights, tried)
         self.changed = True
         details = str(error.__cause__) if error.__cause__ and cause == "engine_failed" else None
         log.warning(

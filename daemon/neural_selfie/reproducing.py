@@ -1,19 +1,20 @@
 """A record run again: the same photo, styles, recipe and seed, and how far the new picture is from the old one."""
 
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from neural_selfie.config import Loaded, layout
-from neural_selfie.config.catalogue import find_style, sha256_of
+from neural_selfie import models
+from neural_selfie.config import Loaded, layout, masks
+from neural_selfie.config.catalogue import find_style, sha256_of, weights_of
 from neural_selfie.errors import ConfigError, UsageError
-from neural_selfie.model import Limits, Plan, Progress, Result, StyleUse, Task
+from neural_selfie.model import Limits, MaskUse, Plan, Progress, Result, StyleUse, Task
 from neural_selfie.record import Record, StylePart
-from neural_selfie.workers import render
+from neural_selfie.workers import batches, render
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ class Comparison:
     identical: bool
     mean: float
     largest: float
-    same_engine: bool  # same engine version, torch, device and dtype
+    same_engine: bool  # same engine version, weights, torch, device and dtype
 
 
 def read(path: Path) -> Record:
@@ -58,31 +59,59 @@ def picture_of(path: Path, record: Record) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def repeat(record: Record, loaded: Loaded, photo: Path | None, report: Callable[[Progress], None]) -> Result:
-    """Given a record, paint it again; raise UsageError when the photo or a style with its hash cannot be found."""
+def repeat(
+    record: Record,
+    loaded: Loaded,
+    photo: Path | None,
+    report: Callable[[Progress], None],
+    *,
+    mask: Path | None = None,
+) -> Result:
+    """Given a record, paint it again; raise UsageError when photo, mask or a style with its hash cannot be found.
+
+    What was painted in a batch is painted in the same batch again; only the record's own picture is returned. Where the
+    network's weights of the record are not here, those that the preset would take are used: `compare` says so. Raise
+    WeightsUnavailableError if there are none at all.
+    """
     path = photo or _find_photo(record, loaded)
     if sha256_of(path) != record.photo.sha256:
         raise UsageError(f"{path} is not the photo of this record: its content differs.")
-    styles = tuple(_find_style(part, loaded) for part in record.styles)
-    plan = Plan(
-        preset=record.preset,
-        engine=record.engine.name,
-        variant=dict(record.variant),
-        recipe=dict(record.recipe),
-        styles=styles,
-        seed=record.seed,
+    recipe = dict(record.recipe)
+    together = _variants(record, recipe.pop("together", None))
+    kept, regions = _find_mask(recipe.pop("mask", None), loaded, mask, len(record.styles))
+    styles = tuple(
+        replace(_find_style(part, loaded), region=region) for part, region in zip(record.styles, regions, strict=True)
     )
-    task = Task(
-        job_id=0,
-        attempt=record.attempts,
-        photo_path=path,
-        photo_name=record.photo.name,
-        photo_sha256=record.photo.sha256,
-        plan=plan,
-        queued_at=0.0,
-        limits=_ANY,
-    )
-    return render.painted(task, report)
+    weights = _find_weights(record, loaded)
+    own = together.index(dict(record.variant))
+    tasks = [
+        Task(
+            job_id=number,
+            attempt=record.attempts,
+            photo_path=path,
+            photo_name=record.photo.name,
+            photo_sha256=record.photo.sha256,
+            plan=Plan(
+                preset=record.preset,
+                engine=record.engine.name,
+                variant=variant,
+                recipe=recipe if number == own else recipe | variant,
+                styles=styles,
+                seed=record.seed,
+                mask=kept,
+            ),
+            queued_at=0.0,
+            limits=_ANY,
+            weights=weights,
+        )
+        for number, variant in enumerate(together)
+    ]
+
+    def report_own(progress: Progress) -> None:
+        if progress.job_id == own:
+            report(progress)
+
+    return render.painted(batches.as_one(tasks), report_own).members[own]
 
 
 def compare(picture: Path, old: Record, result: Result) -> Comparison:
@@ -105,6 +134,16 @@ def _pixels(data: bytes) -> "np.ndarray":
         return np.asarray(image.convert("RGBA"), dtype=np.float32)
 
 
+def _variants(record: Record, said: object) -> list[dict[str, Any]]:
+    """Given a record and what it says of its batch, return the variants of the batch; raise UsageError for nonsense."""
+    own = dict(record.variant)
+    if said is None:
+        return [own]
+    if not isinstance(said, list) or own not in said or any(not isinstance(one, dict) for one in said):
+        raise UsageError("This record does not say which variants it was painted together with: recipe.together.")
+    return said
+
+
 def _find_photo(record: Record, loaded: Loaded) -> Path:
     settings = loaded.settings
     state = layout.StateFolder(settings.state)
@@ -116,6 +155,34 @@ def _find_photo(record: Record, loaded: Loaded) -> Path:
             return path
     looked = ", ".join(map(str, folders))
     raise UsageError(f"The photo {record.photo.name} is not in {looked}; name it with --photo FILE.")
+
+
+def _find_weights(record: Record, loaded: Loaded) -> Path | None:
+    if record.engine.name != "gatys":
+        return None
+    folder = layout.StateFolder(loaded.settings.state).models
+    named = weights_of(loaded)
+    own = models.choose(named.get(record.preset), folder)
+    for path in dict.fromkeys([own, *map(Path, named.values()), *models.candidates(folder)]):
+        if path.is_file() and sha256_of(path) == record.engine.weights_sha256:
+            return path
+    return models.found(named.get(record.preset), folder)
+
+
+def _find_mask(
+    said: Mapping[str, Any] | None, loaded: Loaded, mask: Path | None, count: int
+) -> tuple[MaskUse | None, Sequence[str | None]]:
+    """Given what a record says of its mask, return the mask and the region of each style."""
+    if said is None:
+        return None, [None] * count
+    path = mask or masks.kept_path(layout.StateFolder(loaded.settings.state).styles, said["sha256"])
+    if not path.is_file():
+        raise UsageError(
+            f"The mask {said['name']} of this record is not in the state folder; name it with --mask FILE."
+        )
+    if sha256_of(path) != said["sha256"]:
+        raise UsageError(f"{path} is not the mask of this record: its content differs.")
+    return MaskUse(name=said["name"], path=path, sha256=said["sha256"]), said["regions"]
 
 
 def _find_style(part: StylePart, loaded: Loaded) -> StyleUse:

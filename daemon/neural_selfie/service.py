@@ -191,7 +191,7 @@ class Service:
                 self._painting.changed = True
             case CallEnded():
                 self._painting.painted(self._workers.ended(message), now)
-            case Reported(value=Progress() as progress) if self._workers.paints(progress.job_id):
+            case Reported(value=Progress() as progress) if self._workers.paints(progress):
                 self._painting.progress[progress.job_id] = progress
             case Stop():
                 self._stop = message

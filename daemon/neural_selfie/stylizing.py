@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neural_selfie import inspection
-from neural_selfie.config import Loaded
+from neural_selfie import inspection, models
+from neural_selfie.config import Loaded, masks
 from neural_selfie.config.catalogue import open_catalogue
-from neural_selfie.errors import UsageError
+from neural_selfie.config.layout import StateFolder
+from neural_selfie.errors import SidecarError, TruncatedPhotoError, UsageError
 from neural_selfie.files import names
-from neural_selfie.model import Limits, Plan, Progress, Result, Task
-from neural_selfie.workers import render
+from neural_selfie.model import Limits, MaskUse, Plan, Progress, Result, Task
+from neural_selfie.workers import batches, render
 
 FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
 
@@ -22,6 +23,20 @@ def plans(loaded: Loaded, preset: str, numbers: Mapping[str, Any]) -> tuple[Plan
     if preset not in loaded.settings.presets:
         raise UsageError(f"There is no preset {preset!r}; there are {', '.join(loaded.settings.presets)}.")
     return tuple(open_catalogue(loaded, (preset,)).plans(preset, numbers))
+
+
+def with_mask(loaded: Loaded, photo: Path, wanted: tuple[Plan, ...], mask: Path) -> tuple[Plan, ...]:
+    """Given a photo, plans and the file of a mask, return the plans with it.
+
+    Raise UsageError if the mask is of no use to them, cannot be read or has another shape than the photo.
+    """
+    limits = Limits(**loaded.settings.limits.model_dump())
+    facts = inspection.inspect(photo.resolve(), limits)
+    try:
+        found = masks.inspect(mask.resolve(), facts, limits)
+        return masks.with_mask(wanted, MaskUse(name=names.shown(mask.name), path=mask, sha256=found.sha256))
+    except (SidecarError, TruncatedPhotoError) as error:
+        raise UsageError(f"--mask {names.shown(mask)}: {error}") from None
 
 
 def targets(wanted: tuple[Plan, ...], out: Path) -> list[tuple[Plan, Path]]:
@@ -44,19 +59,29 @@ def targets(wanted: tuple[Plan, ...], out: Path) -> list[tuple[Plan, Path]]:
 def paint(
     loaded: Loaded, photo: Path, wanted: tuple[Plan, ...], report: Callable[[Plan, Progress], None]
 ) -> Iterator[Result]:
-    """Given a photo and plans, yield each picture; raise PhotoRefusedError, or what the engine raises."""
+    """Given a photo and plans, yield each picture; raise PhotoRefusedError, or what the engine raises.
+
+    Variants that the engine paints in one go come together, so the order may be another; `job_id` is the position in
+    `wanted`. Raise WeightsUnavailableError where a network's weights are not there: nobody waits here.
+    """
     limits = Limits(**loaded.settings.limits.model_dump())
+    folder = StateFolder(loaded.settings.state).models
     facts = inspection.inspect(photo.resolve(), limits)
-    for number, plan in enumerate(wanted):
-        task = Task(
-            job_id=number,
-            attempt=1,
-            photo_path=photo,
-            photo_name=names.shown(photo.name),
-            photo_sha256=facts.sha256,
-            plan=plan,
-            queued_at=time.time(),
-            limits=limits,
-            keep_gps=loaded.settings.keep_gps,
-        )
-        yield render.painted(task, lambda progress, plan=plan: report(plan, progress))  # type: ignore[misc]  # mypy cannot infer a default argument of a lambda
+    for numbers in batches.batches(wanted):
+        tasks = [
+            Task(
+                job_id=number,
+                attempt=1,
+                photo_path=photo,
+                photo_name=names.shown(photo.name),
+                photo_sha256=facts.sha256,
+                plan=wanted[number],
+                queued_at=time.time(),
+                limits=limits,
+                keep_gps=loaded.settings.keep_gps,
+                weights=models.found(wanted[number].weights, folder) if wanted[number].engine == "gatys" else None,
+            )
+            for number in numbers
+        ]
+        done = render.painted(batches.as_one(tasks), lambda progress: report(wanted[progress.job_id], progress))
+        yield from done.members

@@ -103,6 +103,12 @@ WHERE job.state = 'queued' AND job.next_try_at <= :now AND job.cancel_requested 
   AND job.id NOT IN (SELECT value FROM json_each(:exclude))
 ORDER BY job.queued_at, job.id LIMIT 1;
 
+-- name: jobs_beside
+SELECT * FROM job
+WHERE photo_id = (SELECT photo_id FROM job WHERE id = :id) AND id != :id
+  AND state = 'queued' AND next_try_at <= :now AND cancel_requested = 0 AND failures = 0
+ORDER BY queued_at, id;
+
 -- name: jobs_due
 SELECT * FROM job WHERE state = :state AND next_try_at <= :now ORDER BY next_try_at, id;
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import Any
 
-from neural_selfie.model import Job, JobState, Photo, Place, Plan, StyleUse
+from neural_selfie.model import Job, JobState, MaskUse, Photo, Place, Plan, StyleUse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,25 +45,39 @@ def speakable(text: str | None) -> str | None:
 
 def plan_json(plan: Plan) -> str:
     """Given a plan of JSON-shaped values, return the text from which `plan_from` makes an equal one."""
-    styles = [{"name": s.name, "path": str(s.path), "sha256": s.sha256, "weight": s.weight} for s in plan.styles]
+    styles = [
+        {"name": s.name, "path": str(s.path), "sha256": s.sha256, "weight": s.weight}
+        | ({} if s.region is None else {"region": s.region})
+        for s in plan.styles
+    ]
+    mask = plan.mask
+    kept = {} if mask is None else {"mask": {"name": mask.name, "path": str(mask.path), "sha256": mask.sha256}}
     parts = {"preset": plan.preset, "engine": plan.engine, "variant": dict(plan.variant), "recipe": dict(plan.recipe)}
-    return canonical_json(parts | {"styles": styles, "seed": plan.seed})
+    weights = {} if plan.weights is None else {"weights": plan.weights}
+    return canonical_json(parts | {"styles": styles, "seed": plan.seed} | weights | kept)
 
 
 def plan_from(text: str) -> Plan:
     """Given the text of a plan, return the plan."""
     parts = json.loads(text)
     styles = tuple(StyleUse(**style | {"path": Path(style["path"])}) for style in parts.pop("styles"))
-    return Plan(styles=styles, **parts)
+    mask = parts.pop("mask", None)
+    kept = None if mask is None else MaskUse(**mask | {"path": Path(mask["path"])})
+    return Plan(styles=styles, mask=kept, **parts)
 
 
 def plan_key(plan: Plan) -> str:
     """Given a plan, return the SHA-256 of all that decides how its picture looks and what it is called.
 
-    Where a style lies and what its file is called do not count, its bytes do; 1 and 1.0 are the same number.
+    Where a style lies and what its file is called do not count, its bytes do; 1 and 1.0 are the same number. What came
+    later (weights, regions, masks) counts only where it is used, so that the keys of older ledgers stay right.
     """
-    styles = [[style.sha256, style.weight] for style in plan.styles]
+    styles = [[style.sha256, style.weight, *([] if style.region is None else [style.region])] for style in plan.styles]
     parts = [plan.preset, plan.engine, dict(plan.variant), dict(plan.recipe), styles, plan.seed]
+    if plan.weights is not None:
+        parts.append({"weights": plan.weights})
+    if plan.mask is not None:
+        parts.append({"mask": plan.mask.sha256})
     return hashlib.sha256(canonical_json(_plain(parts)).encode("ascii")).hexdigest()
 
 

@@ -188,6 +188,10 @@ class Ledger:
         row = self._database.row("job_next", now=now, exclude=canonical_json(sorted(exclude)))
         return None if row is None else job_from(row)
 
+    def queued_beside(self, job_id: int, now: float) -> list[Job]:
+        """Given a queued job, return the others of its photo that may start now and never failed, in their order."""
+        return [job_from(row) for row in self._database.rows("jobs_beside", id=job_id, now=now)]
+
     def next_due_at(self, now: float) -> float | None:
         """Return when, after `now`, the next queued, waiting or rendered job is to be looked at again, or None."""
         at: float | None = self._database.rows("next_due_at", now=now)[0]["at"]
@@ -215,6 +219,19 @@ class Ledger:
             if isinstance(event, Retried) and place in GONE:
                 raise UsageError(f"The photo of job {job_id} is gone. Drop it again to have it painted.")
             return advance(self._database, job, event, place=place, policy=policy)
+
+    def start(self, job_ids: Sequence[int], *, now: float, policy: RetryPolicy) -> list[Job]:
+        """Given queued jobs that a worker is to paint in one go, start them in one transaction and return them.
+
+        Those that another process has taken out of the line meanwhile, or whose photo cannot be read, are left out.
+        """
+        with self._database.writing():
+            found = [(job, self.photo(job.photo_id).place) for job in map(self.job, job_ids)]
+            return [
+                advance(self._database, job, Started(now=now), place=place, policy=policy)[0]
+                for job, place in found
+                if job.state is JobState.QUEUED and not job.cancel_requested and place in READABLE
+            ]
 
     def retry(self, job_id: int, *, now: float) -> Job:
         """Given a failed, cancelled or waiting job, queue it anew; raise UsageError for any other.

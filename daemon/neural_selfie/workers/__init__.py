@@ -8,14 +8,17 @@ from pathlib import Path
 
 from neural_selfie.config import DaskWorkers, GpuWorkers, Settings
 from neural_selfie.errors import ConfigError, EngineFailedError, WorkerDiedError, WorkerHungError
-from neural_selfie.model import Result, Task
+from neural_selfie.model import Progress, Result, Task
 from neural_selfie.workers import render
 from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """What a worker's process runs: `prepare(device)` once, then `paint(task)` for each task. Both picklable."""
+    """What a worker's process runs: `prepare(device)` once, then `paint(task)` for each task. Both picklable.
+
+    `paint` gives a result for every member of the task, in their order.
+    """
 
     prepare: Callable[[str], None] = render.prepare
     paint: Callable[[Task], Result] = render.paint
@@ -23,7 +26,7 @@ class Painter:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A worker has ended with a task: `result`, or `error`."""
+    """A worker has ended with a task: `result`, or `error`; either is about all members of its batch."""
 
     task: Task
     result: Result | None = None
@@ -65,9 +68,14 @@ class Workers:
         """Return what each busy worker paints."""
         return {name: seat.call for name, seat in self._seats.items() if not seat.free}
 
-    def paints(self, job_id: int) -> bool:
-        """Whether a worker is busy with a job; what is still reported about any other comes too late."""
-        return any(task.job_id == job_id for task in self.running().values())
+    def paints(self, progress: Progress) -> bool:
+        """Whether a worker is busy with that attempt of that job; what is reported about any other comes too late."""
+        return self.task_of(progress.job_id, progress.attempt) is not None
+
+    def task_of(self, job_id: int, attempt: int) -> Task | None:
+        """Return the task in which a worker paints an attempt of a job, alone or in a batch, or None."""
+        seat = self._seat_of(job_id, attempt)
+        return None if seat is None else seat.call
 
     def submit(self, task: Task) -> str:
         """Give a task to a free worker and return its name."""
@@ -81,9 +89,8 @@ class Workers:
         seat.release(message)
         hung = message.seat in self._hung
         self._hung.discard(message.seat)
-        if message.error is None and not isinstance(message.value, Result):
-            kind = type(message.value).__name__
-            return Painted(message.call, error=EngineFailedError(f"The engine returned {kind}, which is no result."))
+        if message.error is None and (fault := _fault_of(message.value, message.call)) is not None:
+            return Painted(message.call, error=EngineFailedError(f"The engine returned {fault}."))
         if not message.died:
             return Painted(message.call, message.value, message.error)
         if hung:
@@ -109,16 +116,30 @@ class Workers:
             self._seats[name].kill()
         return silent
 
-    def end_job(self, job_id: int) -> None:
-        """Kill the worker that paints a job, if any; it is replaced when its end arrives."""
-        for seat in self._seats.values():
-            if not seat.free and seat.call.job_id == job_id:
-                seat.kill()
+    def end_job(self, job_id: int, attempt: int) -> None:
+        """Kill the worker that paints an attempt of a job and all that it paints with it; it is replaced afterwards."""
+        if (seat := self._seat_of(job_id, attempt)) is not None:
+            seat.kill()
 
     def close(self) -> None:
         """End all workers and wait until they are gone."""
         for seat in self._seats.values():
             seat.close()
+
+    def _seat_of(self, job_id: int, attempt: int) -> Seat | None:
+        # The attempt counts: a cancelled member of a batch may be tried again elsewhere while the batch goes on.
+        wanted = (job_id, attempt)
+        busy = (seat for seat in self._seats.values() if not seat.free)
+        return next((seat for seat in busy if wanted in [(one.job_id, one.attempt) for one in seat.call.members]), None)
+
+
+def _fault_of(value: object, task: Task) -> str | None:
+    """Given what a call returned and its task, return what is wrong with it, or None for a result of each member."""
+    if not isinstance(value, Result):
+        return f"{type(value).__name__}, which is no result"
+    if [one.job_id for one in value.members] != [one.job_id for one in task.members]:
+        return "the pictures of other jobs"
+    return None
 
 
 def devices(settings: Settings) -> tuple[str, ...]:

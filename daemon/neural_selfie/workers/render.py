@@ -1,18 +1,19 @@
 """The one function that runs in a worker: a task goes in, an encoded picture with its record comes out.
 
-It writes no file and asks the daemon for nothing, so it can be killed at any time and run again anywhere. torch is
+A task that holds a batch gives a picture and a record for each of its members; photo and styles are read once. It
+writes no file and asks the daemon for nothing, so it can be killed at any time and run again anywhere. torch is
 imported when the first task arrives, never in the daemon's own process.
 """
 
-import datetime as dt
 import hashlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural_selfie import __version__, record
+from neural_selfie import __version__
 from neural_selfie.engine.recipe import Recipe, type_of
 from neural_selfie.errors import (
     EngineFailedError,
@@ -22,17 +23,19 @@ from neural_selfie.errors import (
     StyleUnavailableError,
 )
 from neural_selfie.files import names
-from neural_selfie.model import Limits, Progress, Result, StyleUse, Task
-from neural_selfie.workers import seat
+from neural_selfie.model import Limits, MaskUse, Progress, Result, StyleUse, Task
+from neural_selfie.workers import describing, seat
 
 if TYPE_CHECKING:
     import torch
 
     from neural_selfie.engine.entry import Step, Stylized
     from neural_selfie.engine.images import Picture
+    from neural_selfie.record import Record
 
 PREVIEW_PX = 640
 _STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
+_MASK_MIB = 64
 _REPORT_SECONDS = 0.2
 
 
@@ -54,12 +57,15 @@ def prepare(device: str) -> None:
 
 
 def paint(task: Task) -> Result:
-    """Given a task, return its picture; raise a SelfieError that says why not. Progress goes to the daemon."""
+    """Given a task, return its pictures; raise a SelfieError that says why not. Progress goes to the daemon."""
     return painted(task, seat.report)
 
 
 def painted(task: Task, report: Callable[[Progress], None]) -> Result:
-    """Given a task and where progress goes, return its picture; raise SelfieError."""
+    """Given a task and where progress goes, return its picture and those of its batch; raise SelfieError.
+
+    Progress is told for every member of the batch.
+    """
     try:
         return _Painting(task, report).result()
     except SelfieError:
@@ -89,21 +95,50 @@ class _Painting:
         picture = images.decode(task.photo_path, task.limits, name=task.photo_name)
         styles = [(_style(use), use.weight) for use in task.plan.styles]
         self._lap("decode")
-        done = self._stylize(picture, styles)
+        paintings = self._stylize(picture, styles, self._masks(picture))
         self._lap("paint")
-        self._tell("encode", 1.0)
         preview = images.preview(picture.pixels, PREVIEW_PX, alpha=picture.alpha)
-        return self._encoded(picture, done, preview)
+        results = []
+        for member, painting in zip(task.members, paintings, strict=True):
+            self._tell("encode", 1.0)  # also a sign of life: large pictures take seconds each
+            results.append(self._encoded(member, picture, painting, preview))
+        return replace(results[0], together=tuple(results[1:]))
 
-    def _stylize(self, picture: "Picture", styles: "list[tuple[torch.Tensor, float]]") -> "Stylized":
+    def _masks(self, picture: "Picture") -> "torch.Tensor | None":
+        """Given the photo, return where each style is used (styles, H, W) at the picture's size, if it has a mask."""
+        import torch  # noqa: PLC0415
+
+        from neural_selfie.engine.pyramid import fit_long_edge  # noqa: PLC0415
+        from neural_selfie.engine.regions import region_shares  # noqa: PLC0415
+
+        plan = self._task.plan
+        if plan.mask is None:
+            return None
+        mask = _mask(plan.mask, self._task.limits)
+        pixels = torch.from_numpy(mask.pixels).permute(2, 0, 1)
+        alpha = None if mask.alpha is None else torch.from_numpy(mask.alpha)
+        size = fit_long_edge(picture.pixels.shape[0], picture.pixels.shape[1], plan.recipe["size"])
+        return region_shares(pixels, [use.region for use in plan.styles], *size, alpha=alpha)
+
+    def _stylize(
+        self, picture: "Picture", styles: "list[tuple[torch.Tensor, float]]", masks: "torch.Tensor | None"
+    ) -> "list[Stylized]":
         import torch  # noqa: PLC0415 - see the module docstring
 
         from neural_selfie.engine import entry  # noqa: PLC0415
 
         task = self._task
         photo = torch.from_numpy(picture.pixels).permute(2, 0, 1)
-        return entry.stylize(
-            photo, styles, recipe_of(task), seed=task.plan.seed, device=task.device, on_step=self._on_step
+        return entry.stylize_batch(
+            photo,
+            styles,
+            [recipe_of(member) for member in task.members],
+            seed=task.plan.seed,
+            device=task.device,
+            weights=task.weights,
+            cache=task.cache,
+            on_step=self._on_step,
+            masks=masks,
         )
 
     def _on_step(self, step: "Step") -> None:
@@ -113,29 +148,30 @@ class _Painting:
             self._tell("paint", step.fraction, step.scale, step.iteration)
 
     def _tell(self, stage: str, fraction: float, scale: int = 0, iteration: int = 0) -> None:
-        self._report(
-            Progress(
-                job_id=self._task.job_id,
-                attempt=self._task.attempt,
-                stage=stage,
-                scale=scale,
-                iteration=iteration,
-                fraction=fraction,
+        for member in self._task.members:
+            self._report(
+                Progress(
+                    job_id=member.job_id,
+                    attempt=member.attempt,
+                    stage=stage,
+                    scale=scale,
+                    iteration=iteration,
+                    fraction=fraction,
+                )
             )
-        )
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
         self._seconds[stage] = round(now - self._since, 3)
         self._since = now
 
-    def _encoded(self, picture: "Picture", done: "Stylized", preview: bytes) -> Result:
+    def _encoded(self, member: Task, picture: "Picture", painting: "Stylized", preview: bytes) -> Result:
         from neural_selfie.engine import images  # noqa: PLC0415
 
-        task, recipe = self._task, self._task.plan.recipe
-        pixels = done.image.permute(1, 2, 0).contiguous().numpy()
-        file = names.picture_name(task.plan.preset, task.plan.variant, f".{recipe['format']}")
-        embedded = self._record(picture, done, file)
+        recipe = member.plan.recipe
+        pixels = painting.image.permute(1, 2, 0).contiguous().numpy()
+        file = names.picture_name(member.plan.preset, member.plan.variant, f".{recipe['format']}")
+        embedded = self._record(member, picture, painting, file)
         encoded = images.encode(
             pixels,
             format=recipe["format"],
@@ -143,55 +179,29 @@ class _Painting:
             alpha=images.fitted(picture.alpha, pixels.shape[:2]),
             exif=images.carried_exif(
                 picture,
-                keep_gps=task.keep_gps,
+                keep_gps=self._task.keep_gps,
                 software=f"neural-selfie {__version__}",
-                description=f"{task.photo_name} painted with the preset {task.plan.preset}",
+                description=f"{self._task.photo_name} painted with the preset {member.plan.preset}",
                 size=(pixels.shape[1], pixels.shape[0]),
             ),
             embedded=embedded.model_dump_json(),
         )
         self._lap("encode")
-        complete = self._record(picture, done, file, sha256=hashlib.sha256(encoded).hexdigest())
-        return Result(job_id=task.job_id, attempt=task.attempt, picture=encoded, preview=preview, record=complete)
+        complete = self._record(member, picture, painting, file, hashlib.sha256(encoded).hexdigest())
+        return Result(job_id=member.job_id, attempt=member.attempt, picture=encoded, preview=preview, record=complete)
 
-    def _record(self, picture: "Picture", done: "Stylized", file: str, sha256: str | None = None) -> record.Record:
-        task, plan = self._task, self._task.plan
-        height, width = done.image.shape[1:]
-        return record.Record(
-            photo=record.PhotoPart(
-                name=task.photo_name,
-                sha256=task.photo_sha256,
-                width=picture.pixels.shape[1],
-                height=picture.pixels.shape[0],
-                taken_at=picture.taken_at,
-            ),
-            preset=plan.preset,
-            variant=dict(plan.variant),
-            recipe=dict(plan.recipe),
-            styles=tuple(record.StylePart(name=use.name, sha256=use.sha256, weight=use.weight) for use in plan.styles),
-            engine=engine_part(plan.engine, done),
-            seed=plan.seed,
-            attempts=task.attempt,
-            timings=record.Timings(
-                queued_at=utc(task.queued_at),
-                started_at=utc(self._started_at),
-                finished_at=utc(time.time()),
-                seconds=dict(self._seconds),
-            ),
-            trace=tuple(
-                record.TracePart(
-                    scale=step.scale,
-                    iteration=step.iteration,
-                    content=step.content,
-                    style=step.style,
-                    tv=step.tv,
-                    total=step.total,
-                    seconds=round(step.seconds, 3),
-                )
-                for step in done.trace
-            ),
-            output=record.Output(file=file, sha256=sha256, width=width, height=height),
-            warnings=(*picture.warnings, *done.warnings),
+    def _record(
+        self, member: Task, picture: "Picture", painting: "Stylized", file: str, sha256: str | None = None
+    ) -> "Record":
+        return describing.record_of(
+            self._task,
+            member,
+            picture,
+            painting,
+            started_at=self._started_at,
+            seconds=self._seconds,
+            file=file,
+            sha256=sha256,
         )
 
 
@@ -200,17 +210,6 @@ def recipe_of(task: Task) -> Recipe:
     kind = type_of[task.plan.engine]
     recipe: Recipe = kind.model_validate({key: task.plan.recipe[key] for key in kind.model_fields if key != "engine"})
     return recipe
-
-
-def engine_part(name: str, done: "Stylized") -> record.EnginePart:
-    """Given an engine's result, return what a bit-identical repeat needs to know of it."""
-    import torch  # noqa: PLC0415
-
-    from neural_selfie.engine import entry  # noqa: PLC0415
-
-    return record.EnginePart(
-        name=name, version=entry.ENGINE_VERSION, torch=torch.__version__, device=done.device, dtype=done.dtype
-    )
 
 
 def _style(use: StyleUse) -> "torch.Tensor":
@@ -226,6 +225,10 @@ def _style(use: StyleUse) -> "torch.Tensor":
     return torch.from_numpy(picture.pixels).permute(2, 0, 1)
 
 
-def utc(seconds: float) -> str:
-    """Given seconds since the epoch, return ISO 8601 in UTC with milliseconds."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _mask(use: MaskUse, limits: Limits) -> "Picture":
+    from neural_selfie.engine import images  # noqa: PLC0415
+
+    try:
+        return images.decode(Path(use.path), replace(limits, file_mib=_MASK_MIB, shortest_edge_px=1), name=use.name)
+    except (SelfieError, OSError) as error:
+        raise StyleUnavailableError(f"The mask {use.name} cannot be read: {error}") from error
