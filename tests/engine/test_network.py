@@ -196,17 +196,20 @@ def test_winograd(channels: int, outputs: int, size: tuple[int, int]) -> None:
     assert float((found - wanted).abs().max()) < 1e-5 * float(wanted.abs().max())
 
 
-def test_wide_layers_take_the_fast_way(full: SmallVgg) -> None:
-    """Winograd is used where it pays, forward and back, and never with `direct` or another padding."""
-    fast = network(full, ("relu3_2",), device=CPU)
+@pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
+def test_wide_layers_take_the_fast_way(full: SmallVgg, padding: Padding) -> None:
+    """Winograd is used where it pays, with every padding, and never with `direct`; features and gradient stay."""
+    fast = network(full, ("relu2_2", "relu3_2"), device=CPU, padding=padding)
     used = [convolution.fast is not None for block in fast.blocks for convolution in block]
     assert used == list(starmap(winograd.pays, (pair[0].shape[:2] for pair in full.convolutions[: len(used)])))
     assert used == [False] * 4 + [True] * 2
-    for other in (
-        network(full, ("relu3_2",), device=CPU, direct=True),
-        network(full, ("relu3_2",), device=CPU, padding="replicate"),
-    ):
-        assert not any(convolution.fast for block in other.blocks for convolution in block)
+    direct = network(full, ("relu2_2", "relu3_2"), device=CPU, padding=padding, direct=True)
+    assert not any(convolution.fast for block in direct.blocks for convolution in block)
+    plain = plain_gatys.vgg(full.convolutions, padding=padding)
+    for net, allowed in ((fast, 1e-2), (direct, 1e-4)):
+        features, gradient = compare(net, plain, smooth(35, 48, dtype=torch.float32))
+        assert features < 1e-4
+        assert gradient < allowed
 
 
 @pytest.mark.parametrize("layer", ["relu6_1", "relu1_3", "pool1", ""])

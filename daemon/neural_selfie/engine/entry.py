@@ -168,7 +168,8 @@ def _gatys(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Ste
         raise WeightsUnavailableError("The engine 'gatys' needs VGG-19's weights: run `neural-selfie models fetch`.")
     recipe, file = recipes[0], vgg.load(order.weights)
     ready = order.ready(recipe)
-    size = (ready.shape[1], ready.shape[2])
+    size = height, width = ready.shape[1], ready.shape[2]
+    canvas = _widened(ready, gatys.LEAST_PX)
     half = recipe.precision == "bf16"
     built = network(
         file,
@@ -178,23 +179,25 @@ def _gatys(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Ste
         rescale=recipe.rescale,
         padding=None if recipe.padding == "as-trained" else recipe.padding,
         direct=recipe.arithmetic == "direct",
+        lean=recipe.memory == "checkpoint",
         dtype=torch.bfloat16 if half else torch.float32,
     )
+    sha256 = file.sha256
+    del file  # the network has its own copies: 80 MB that nobody needs any more
     masks = order.masks
     if masks is not None:
         masks = resized(_checked_masks(masks, len(order.styles)).to(order.device), *size).clamp(0, 1)
-    whole = sitting(
-        ready, order.clean_styles(), order.shares, recipe, masks=masks, store=Store(order.cache, file.sha256)
-    )
+        masks = _widened(masks, gatys.LEAST_PX)
+    whole = sitting(canvas, order.clean_styles(), order.shares, recipe, masks=masks, store=Store(order.cache, sha256))
     paintings = gatys.paint(whole, recipes, built, seed=order.seed, on_step=on_step)
     return [
         Stylized(
-            painted.image.cpu().clone(),
+            painted.image[:, :height, :width].cpu().clone(),
             painted.trace,
             device_name(order.device),
             "bfloat16" if half else "float32",
             (*_warnings(order.styles, each, size), *painted.warnings),
-            file.sha256,
+            sha256,
         )
         for each, painted in zip(recipes, paintings, strict=True)
     ]
@@ -221,7 +224,7 @@ def _checked(picture: Tensor) -> Tensor:
 
 def _clean(picture: Tensor, device: torch.device) -> Tensor:
     """Given any picture, return a float32 copy on the device with values in 0..1; what is no number becomes black."""
-    return torch.nan_to_num(_checked(picture).to(device, torch.float32)).clamp(0, 1)
+    return torch.nan_to_num(_checked(picture).to(device, torch.float32)).clamp(0, 1).contiguous()
 
 
 def _widened(picture: Tensor, at_least: int) -> Tensor:

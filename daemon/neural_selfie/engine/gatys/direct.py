@@ -79,7 +79,10 @@ def direct_objective(
     Photo and styles have the sizes that belong to the goal's.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
-        weights = tuple(tuple((one.weight.clone(), one.bias.clone()) for one in block) for block in network.blocks)
+        weights = tuple(
+            tuple((one.weight.clone(), one.bias.clone()) for one in block if one.weight is not None)
+            for block in network.blocks
+        )
         grams: dict[str, Tensor] = {}
         for style, share in styles:
             for layer, features in _layers(style.clone(), weights, network):

@@ -120,7 +120,7 @@ def total_variation(image: Tensor, *, nine_point: bool) -> tuple[Tensor, Tensor]
         here = (..., slice(0, height - down), slice(max(0, -right), width - max(0, right)))
         there = (..., slice(down, height), slice(max(0, right), width - max(0, -right)))
         difference = image[there] - image[here]
-        count = difference[0].numel()
+        count = max(1, difference[0].numel())  # a picture of one column has no neighbours to the right
         value += share * difference.square().sum((1, 2, 3)) / count
         difference *= 2 * share / count
         gradient[there] += difference

@@ -25,6 +25,7 @@ LAYERS = tuple(
     for place in range(1, count + 1)
     for kind in ("conv", "relu")
 )
+_SMALL_BLOCK = 4  # the fifth block has a 256th of the pixels: too few to repay 76 MB of prepared weights
 Padding = Literal["zeros", "replicate", "reflect"]
 
 
@@ -59,33 +60,33 @@ what the losses at this layer add; the gradient may be changed in place."""
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """One convolution of 3 x 3 with its way back; `fast` holds both for Winograd's algorithm, where that pays."""
+    """One convolution of 3 x 3 with its way back.
 
-    weight: Tensor
+    It has its `weight` (O, C, 3, 3), or `fast`: that and the turned weight of the way back, for Winograd's algorithm.
+    """
+
+    weight: Tensor | None
     bias: Tensor
-    turned: Tensor
     fast: tuple[Tensor, Tensor] | None
 
     def forward(self, image: Tensor, padding: Padding) -> Tensor:
         """Given (B, C, H, W), return (B, O, H, W)."""
         if padding != "zeros":
             image = functional.pad(image, (1, 1, 1, 1), mode=padding)
-            if self.fast is None:
-                return functional.conv2d(image, self.weight, self.bias)
-            return winograd.convolved(image, self.fast[0])[:, :, 1:-1, 1:-1].add_(self.bias[:, None, None])
         if self.fast is not None:
-            return winograd.convolved(image, self.fast[0]).add_(self.bias[:, None, None])
-        return functional.conv2d(image, self.weight, self.bias, padding=1)
+            result = winograd.convolved(image, self.fast[0])
+            result = result if padding == "zeros" else result[:, :, 1:-1, 1:-1]
+            return result.add_(self.bias[:, None, None])
+        return functional.conv2d(image, _there(self.weight), self.bias, padding=1 if padding == "zeros" else 0)
 
     def backward(self, gradient: Tensor, padding: Padding) -> Tensor:
         """Given the gradient of the result, return that of the input."""
-        if padding != "zeros":
-            if self.fast is None:
-                return unpadded(functional.conv2d(gradient, self.turned, padding=2), padding)
-            return unpadded(winograd.convolved(functional.pad(gradient, (1, 1, 1, 1)), self.fast[1]), padding)
         if self.fast is not None:
-            return winograd.convolved(gradient, self.fast[1])
-        return functional.conv2d(gradient, self.turned, padding=1)
+            if padding == "zeros":
+                return winograd.convolved(gradient, self.fast[1])
+            return unpadded(winograd.convolved(functional.pad(gradient, (1, 1, 1, 1)), self.fast[1]), padding)
+        back = functional.conv_transpose2d(gradient, _there(self.weight), padding=1 if padding == "zeros" else 0)
+        return back if padding == "zeros" else unpadded(back, padding)
 
 
 @dataclass(slots=True)
@@ -119,7 +120,7 @@ class Network:
 
     def leave(self, gradient: Tensor) -> Tensor:
         """Given the gradient at the first convolution's input, return that of the image."""
-        return functional.conv2d(gradient.float(), self.matrix.T[:, :, None, None].contiguous())
+        return functional.conv2d(gradient.to(self.matrix.dtype), self.matrix.T[:, :, None, None].contiguous())
 
     def forward(self, block: int, image: Tensor, *, keep: bool = True) -> tuple[Tensor, Tape]:
         """Given the number of a block from 0 and its input, return its output and its tape.
@@ -180,13 +181,15 @@ def network(
     rescale: bool = True,
     padding: Padding | None = None,
     direct: bool = False,
+    lean: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Network:
     """Given weights and the layers that losses look at, return the network up to the deepest of them on a device.
 
     `padding`: None as the weights say. `direct`: channels first and no Winograd, as plain programs compute: slower, and
     the gradient agrees with theirs to the last digits, where otherwise a few rectifiers and maxima out of a million
-    are decided by rounding. Raise ValueError for a layer that VGG-19 does not have.
+    are decided by rounding. `lean`: no Winograd, whose prepared weights take 320 MB. Raise ValueError for a layer that
+    VGG-19 does not have.
     """
     for layer in looked_at:
         if layer not in LAYERS:
@@ -195,10 +198,11 @@ def network(
     blocks: list[tuple[Convolution, ...]] = []
     remaining = list(weights.convolutions[:depth])
     padding = padding or weights.padding
-    fast = device.type == "cpu" and dtype == torch.float32 and not direct
+    able = device.type == "cpu" and dtype == torch.float32 and not direct and not lean
     layout = torch.contiguous_format if direct else torch.channels_last
-    for count in BLOCKS:
+    for number, count in enumerate(BLOCKS):
         if remaining:
+            fast = able and number < _SMALL_BLOCK
             blocks.append(tuple(_convolution(*pair, device, dtype, layout, fast=fast) for pair in remaining[:count]))
             remaining = remaining[count:]
     return Network(
@@ -224,16 +228,17 @@ def _convolution(
     *,
     fast: bool,
 ) -> Convolution:
-    turned = weight.flip(2, 3).transpose(0, 1)
-    both = None
+    bias = bias.to(device, dtype)
     if fast and winograd.pays(weight.shape[0], weight.shape[1]):
-        both = (winograd.prepared(weight), winograd.prepared(turned))
-    return Convolution(
-        weight.to(device, dtype, memory_format=layout),
-        bias.to(device, dtype),
-        turned.to(device, dtype, memory_format=layout),
-        both,
-    )
+        turned = weight.flip(2, 3).transpose(0, 1)
+        return Convolution(None, bias, (winograd.prepared(weight), winograd.prepared(turned)))
+    return Convolution(weight.to(device, dtype, memory_format=layout), bias, None)
+
+
+def _there(weight: Tensor | None) -> Tensor:
+    if weight is None:
+        raise ValueError("a convolution has its weight in one form or the other")
+    return weight
 
 
 def unpadded(gradient: Tensor, padding: Padding) -> Tensor:

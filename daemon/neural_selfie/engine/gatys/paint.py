@@ -22,6 +22,7 @@ from neural_selfie.engine.recipe import GatysRecipe
 from neural_selfie.engine.step import Step
 from neural_selfie.errors import OutOfDeviceMemoryError
 
+LEAST_PX = 16  # short edge of which the deepest layers still see one pixel
 _SHARED = 0.5  # of the predicted work that variants share: more, and the outer ones do not come to their own loss
 
 
@@ -80,7 +81,8 @@ def scale_sizes(size: tuple[int, int], recipe: GatysRecipe) -> list[tuple[int, i
     """Given the final size, return those of all scales from coarse to fine, as in Crowson's style-transfer-pytorch."""
     long_edge = max(size)
     edges = [float(long_edge)]
-    while edges[-1] * recipe.scale_ratio >= recipe.coarsest_px:
+    shape = min(size) / long_edge
+    while edges[-1] * recipe.scale_ratio >= max(recipe.coarsest_px, LEAST_PX / shape):
         edges.append(edges[-1] * recipe.scale_ratio)
     return [fit_long_edge(*size, round(edge)) for edge in reversed(edges[1:])] + [size]
 

@@ -1,8 +1,9 @@
 """Pooling of 2 x 2 blocks, by maximum, mean or root mean square, and its way back with as little kept as possible.
 
 Replacing VGG's maximum changes how large the features behind it are; the factors that undo this are those of
-Crowson's style-transfer-pytorch (2 for the mean, 0.78 for the root mean square). A last odd row or column is
-dropped, or with `ceil` pooled by itself, as in the networks of the original AdaIN.
+Crowson's style-transfer-pytorch: 2 for the mean, and 0.78 for the root of the sum of four squares, hence 1.56 for the
+root of their mean. A last odd row or column is dropped, or with `ceil` pooled by itself, as in the networks of the
+original AdaIN.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Pooling = Literal["max", "average", "l2"]
-FACTORS: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
+FACTORS: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 1.56}
 _NOBODY = 4  # no element of the block was above zero
 
 

@@ -189,7 +189,7 @@ class Walk:
         convolutions = self.network.blocks[block]
         rows = height
         if self.strip_numbers is not None:
-            rows = self.strip_numbers // (batch * width * convolutions[0].weight.shape[0])
+            rows = self.strip_numbers // (batch * width * convolutions[0].bias.shape[0])
             rows = max(4 * len(convolutions), rows) // 2 * 2
         if height < 2 * rows:
             return [_Strip(0, 0, height, height)]

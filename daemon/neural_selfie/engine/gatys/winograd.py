@@ -34,8 +34,9 @@ def pays(outputs: int, inputs: int) -> bool:
 def prepared(weight: Tensor) -> Tensor:
     """Given the weight of a convolution (O, C, 3, 3), return it transformed: (36, C, O), float32."""
     filters = torch.tensor(_FILTER, dtype=torch.float64) / 24
-    spread = torch.einsum("ij,ocjk,lk->ilco", filters, weight.double(), filters)
-    return spread.reshape(_WINDOW**2, weight.shape[1], weight.shape[0]).float().contiguous()
+    both = torch.kron(filters, filters).float()  # (36, 9)
+    outputs, inputs = weight.shape[:2]
+    return torch.mm(both, weight.permute(2, 3, 1, 0).reshape(9, -1)).view(_WINDOW**2, inputs, outputs)
 
 
 def convolved(image: Tensor, weight: Tensor) -> Tensor:
