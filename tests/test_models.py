@@ -92,7 +92,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(house: House) -> None:
             assert code == 1
             assert "Another process is fetching" in said
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=10) == 130
+            assert process.wait(timeout=60) == 130
         assert not (shelf(house) / NAME).exists()
         assert served.wait is not None
         served.wait.set()

@@ -24,7 +24,7 @@ from neural_selfie.engine import GatysRecipe, stylize
 torch.set_num_threads(1)
 weights, room_mib = Path(sys.argv[1]), int(sys.argv[2])
 small = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(1))
-photo = torch.nn.functional.interpolate(small, (288, 384), mode="bilinear")[0]
+photo = torch.nn.functional.interpolate(small, (480, 640), mode="bilinear")[0]
 limited = False
 
 def limit(step):
@@ -34,7 +34,7 @@ def limit(step):
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (room_mib << 20), used + (room_mib << 20)))
 
-recipe = GatysRecipe(size=384, coarsest_px=160, scale_ratio=0.5, iterations=2, coarse_iterations=2, tolerance=0)
+recipe = GatysRecipe(size=640, coarsest_px=160, scale_ratio=0.4, iterations=2, coarse_iterations=2, tolerance=0)
 painted = stylize(photo, [(photo.flip(2), 1.0)], recipe, weights=weights, device="cpu", on_step=limit)
 steps = [[step.scale, step.iteration] for step in painted.trace]
 finite = bool(torch.isfinite(painted.image).all())
@@ -58,14 +58,14 @@ def vgg_network(weights: Path) -> Network:
 def test_memory_that_runs_out_steps_down_and_still_delivers(weights: Path) -> None:
     """A process whose address space is closed in the middle of a scale goes on with less, says so, and paints."""
     done = subprocess.run(
-        [sys.executable, "-c", SHORT_OF_MEMORY, str(weights), "24"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", SHORT_OF_MEMORY, str(weights), "16"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     limited, warnings, steps, shape, finite = json.loads(done.stdout)
     assert limited
     assert warnings
-    assert warnings[0].startswith("Memory ran out at 384 x 288 px")
-    assert shape == [3, 288, 384]
+    assert warnings[0].startswith("Memory ran out at 640 x 480 px")
+    assert shape == [3, 480, 640]
     assert finite
     assert steps[:2] == [[0, 1], [0, 2]]
     assert len(steps) == len({tuple(step) for step in steps})  # the way that failed left nothing in the trace
