@@ -102,7 +102,7 @@ def test_less_is_predicted_for_each_step_down(vgg_network: Network) -> None:
     needs = [memory.predicted_bytes(recipe, vgg_network, size, 1, way) for way in ways]
     assert needs == sorted(needs, reverse=True)
     assert len(set(needs)) == len(needs)
-    assert memory.predicted_bytes(recipe, vgg_network, size, 3, ways[0]) == pytest.approx(3 * needs[0])
+    assert memory.predicted_bytes(recipe, vgg_network, size, 3, ways[0]) == pytest.approx(3 * needs[0], rel=0.05)
 
 
 def test_free_memory_is_known() -> None:

@@ -19,6 +19,7 @@ from neural_selfie.engine.recipe import GatysRecipe
 _SAFETY = 0.8  # of what is free: other programs live here too
 _FEATURES_BYTES = 900.0  # for each pixel that the network looks at, keeping everything, by measurement
 _RECOMPUTED_BYTES = 620.0
+_WEIGHTS_BYTES = 600e6  # the network and what stands beside it, whatever the size of the picture, by measurement
 _IMAGES_BYTES = 12.0  # one image (3 float32)
 _IMAGES = {"lbfgs": 14, "adam": 8, "torch-lbfgs": 10}  # that an optimiser and the losses hold beside its history
 _SMALLEST_TILE_PX = 256
@@ -60,7 +61,7 @@ def predicted_bytes(
     features = _RECOMPUTED_BYTES if spending.recomputed_blocks else _FEATURES_BYTES
     images = _IMAGES[recipe.optimiser] + (0 if recipe.optimiser == "adam" else 2 * recipe.history)
     scale = variants * (0.5 if network.dtype == torch.bfloat16 else 1.0)
-    return seen * features * scale + height * width * variants * images * _IMAGES_BYTES
+    return _WEIGHTS_BYTES + seen * features * scale + height * width * variants * images * _IMAGES_BYTES
 
 
 def free_bytes(device: torch.device) -> float:
