@@ -197,7 +197,7 @@ def test_an_empty_sidecar_changes_nothing(catalogue: Catalogue, text: str) -> No
             "overrides: {size: 1}\n",
             "overrides of the preset night: size: 1 is not right: expected greater than or equal to 64 (long edge of",
         ),
-        ("overrides: {style: /etc/passwd}\n", "'style' cannot be set for one photo: engine, style, weights and sweep "),
+        ("overrides: {style: /etc/passwd}\n", "'style' cannot be set for one photo: engine, recipe, style, "),
         ("overrides: {weights: /etc/passwd}\n", "'weights' cannot be set for one photo"),
         ("overrides: {engine: gatys}\n", "'engine' cannot be set for one photo"),
         ("overrides: {sweep: {size: [80]}}\n", "'sweep' cannot be set for one photo"),
