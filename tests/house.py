@@ -112,14 +112,14 @@ class House:
     def kill(self) -> None:
         """End the newest daemon with -9, as the kernel's memory killer would."""
         self.processes[-1].kill()
-        self.processes[-1].wait(timeout=10)
+        self.processes[-1].wait(timeout=60)
 
     def close(self) -> None:
         """End every daemon that still runs."""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-                process.wait(timeout=10)
+                process.wait(timeout=60)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records in the outbox."""

@@ -63,7 +63,7 @@ def test_kill_frees_the_lock(tmp_path: Path) -> None:
         with pytest.raises(LedgerBusyError, match=re.escape(f"process {process.pid}")), lock.held(path):
             pass
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         assert path.read_text() == f"{process.pid}\n"
         assert lock.holder(path) is None
         with lock.held(path):
@@ -104,7 +104,7 @@ def test_no_child_keeps_the_lock_of_a_daemon_that_is_gone(tmp_path: Path) -> Non
         os.waitpid(child, 0)
     with other_process(path, "child") as (process, said):
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         try:
             assert lock.holder(path) is None
             os.kill(int(said.removeprefix("held ")), 0)  # the child is still there
