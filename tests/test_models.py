@@ -36,9 +36,10 @@ def shelf(house: House) -> Path:
 
 
 def start(house: House, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start `neural-selfie models ...` as a process."""
+    """Start `neural-selfie models ...` as a process that hears Ctrl-C, also when the tests run in the background."""
+    command = [sys.executable, "-m", "neural_selfie", "models", *arguments, "--config", str(house.config)]
     return subprocess.Popen(
-        [sys.executable, "-m", "neural_selfie", "models", *arguments, "--config", str(house.config)],
+        ["env", "--default-signal=INT", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
