@@ -135,6 +135,18 @@ def test_adam_takes_smaller_steps_after_an_explosion(hills: tuple[Tensor, Tensor
     assert bool((bowl_loss(found)[0].total < 0.5 * begun).all())
 
 
+def test_adam_goes_on_at_another_size_and_for_all_variants(hills: tuple[Tensor, Tensor]) -> None:
+    """What Adam remembers of one image serves a larger batch of larger images: a sweep's variants part from one."""
+    scales, centre = hills
+    adam = optimise.Adam(0.02, 0.9)
+    small = torch.full((1, 3, 6, 8), 0.5)
+    adam(bowl(scales[:1, :, :6, :8], centre[:1, :, :6, :8]), small, stop=optimise.Stop(20, 0.0), watch=unwatched)
+    evaluate = bowl(scales, centre)
+    begun = evaluate(torch.full(SHAPE, 0.5))[0].total
+    found = adam(evaluate, torch.full(SHAPE, 0.5), stop=optimise.Stop(200, 0.0), watch=unwatched)
+    assert bool((evaluate(found)[0].total < begun).all())
+
+
 def test_a_flat_loss_ends_a_scale() -> None:
     """Ten evaluations without gain end it, as does the count; gains keep it going."""
     flat, falling = optimise.Stop(100, 1e-3), optimise.Stop(100, 1e-3)

@@ -137,10 +137,14 @@ class Moments:
     second: Tensor
     steps: int = 0
 
-    def resized(self, height: int, width: int) -> "Moments":
-        """Return it for another size: as in Crowson's style-transfer-pytorch, bicubic and bilinear above 0."""
-        first = functional.interpolate(self.first, (height, width), mode="bicubic")
-        second = functional.interpolate(self.second, (height, width), mode="bilinear").clamp_min_(0)
+    def fitted(self, images: Tensor) -> "Moments":
+        """Return it for images (B, 3, H, W) of another size, or for all variants when one was painted for them.
+
+        As in Crowson's style-transfer-pytorch: bicubic, and bilinear above 0.
+        """
+        size = images.shape[2:]
+        first = functional.interpolate(self.first, size, mode="bicubic").expand_as(images).clone()
+        second = functional.interpolate(self.second, size, mode="bilinear").clamp_min(0).expand_as(images).clone()
         return Moments(first, second, self.steps)
 
 
@@ -161,7 +165,7 @@ class Adam:
         """Given images (B, 3, H, W) in 0..1, return better ones; raise EngineFailedError when the loss is no number."""
         moments = self.moments or Moments(torch.zeros_like(image), torch.zeros_like(image))
         if moments.first.shape != image.shape:
-            moments = moments.resized(image.shape[2], image.shape[3])
+            moments = moments.fitted(image)
         image, kept, best = image.clone(), image, None
         mean, weight, rate, done = torch.zeros_like(image), 0.0, self.rate, False
         failures = 0
