@@ -14,6 +14,7 @@ from neural_selfie.engine.gatys import memory
 from neural_selfie.engine.gatys import weights as vgg
 from neural_selfie.engine.gatys.network import Network, network
 from neural_selfie.engine.recipe import GatysRecipe
+from neural_selfie.errors import OutOfDeviceMemoryError
 
 SHORT_OF_MEMORY = """
 import json, resource, sys
@@ -128,3 +129,28 @@ def test_free_memory_is_known() -> None:
 def test_other_faults_are_not_taken_for_a_lack_of_memory(error: Exception, *, is_that: bool) -> None:
     """Only what says so counts: a fault of ours must not be tried again in tiles."""
     assert memory.is_out_of_memory(error) == is_that
+
+
+@pytest.mark.parametrize("error", [OutOfDeviceMemoryError("full"), RuntimeError("CUDA error: out of memory")])
+def test_the_next_device_is_asked_when_one_is_full(error: Exception) -> None:
+    """Memory that runs out on the most wanted device sends the work to the next; the last one's error is told."""
+    first, last = torch.device("cuda"), torch.device("cpu")
+
+    def work(device: torch.device) -> str:
+        if device == first:
+            raise error
+        return device.type
+
+    assert memory.with_room([first, last], work) == "cpu"
+    with pytest.raises(type(error)):
+        memory.with_room([first], work)
+
+
+def test_another_error_is_no_reason_to_change_the_device() -> None:
+    """What is not about memory would go wrong on any device, and is told at once."""
+
+    def work(_device: torch.device) -> str:
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        memory.with_room([torch.device("cuda"), torch.device("cpu")], work)

@@ -56,7 +56,7 @@ def goal_of(
     """Return a goal with as many variants as weights: the content of photo (1, 3, H, W), the style of another image."""
 
     def target(moments: Moments) -> StyleTarget:
-        return StyleTarget(moments, losses.roots(losses.covariance(moments))[0] if loss == "w2" else None)
+        return StyleTarget(moments, losses.half_of(moments) if loss == "w2" else None)
 
     found = moments_of(net, style, WHOLE)
     spread = photo.new_tensor(weights)

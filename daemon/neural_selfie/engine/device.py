@@ -34,11 +34,12 @@ def device_name(device: torch.device) -> str:
 
 
 @contextmanager
-def repeatable(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
-    """Given a device, run the body without gradients, with deterministic algorithms, and in full precision.
+def repeatable(device: torch.device, *, fast: bool = False) -> Iterator[None]:
+    """Given a device, run the body without gradients; on a GPU with deterministic algorithms and in full precision.
 
-    `tf32`: a GPU's convolutions may round their factors to ten bits, which is much faster. Everything is put back
-    afterwards. A CUDA out-of-memory error leaves as OutOfDeviceMemoryError.
+    `fast`: a GPU's convolutions may round their factors to ten bits (TF32), and cuDNN tries which of its algorithms is
+    the fastest, so that two runs may differ in the last digits. Everything is put back afterwards. A CUDA
+    out-of-memory error leaves as OutOfDeviceMemoryError.
     """
     with torch.inference_mode():
         if device.type != "cuda":
@@ -47,7 +48,7 @@ def repeatable(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
         try:
             with (
                 torch.cuda.device(device),
-                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32),
+                torch.backends.cudnn.flags(enabled=True, benchmark=fast, deterministic=not fast, allow_tf32=fast),
             ):
                 yield
         except torch.cuda.OutOfMemoryError as error:

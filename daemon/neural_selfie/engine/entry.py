@@ -6,7 +6,9 @@ It checks and prepares; each engine paints. It reads and writes no files.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +18,8 @@ from neural_selfie.engine.device import choose_device, device_name, repeatable
 from neural_selfie.engine.gatys import paint as gatys
 from neural_selfie.engine.gatys import weights as vgg
 from neural_selfie.engine.gatys.goals import sitting
-from neural_selfie.engine.gatys.network import network
+from neural_selfie.engine.gatys.memory import with_room
+from neural_selfie.engine.gatys.network import Network, network
 from neural_selfie.engine.gatys.store import Store
 from neural_selfie.engine.patch.paint import paint
 from neural_selfie.engine.pyramid import fit_long_edge, resized, style_factor
@@ -27,6 +30,7 @@ from neural_selfie.errors import EngineUnavailableError, WeightsUnavailableError
 __all__ = ["ENGINE_VERSION", "Step", "Stylized", "stylize"]
 
 ENGINE_VERSION = "1"
+_TOO_FULL = "The GPU had too little free memory even for a small picture: this one was painted on the processor."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class _Order:
     weights: Path | None
     masks: Tensor | None
     cache: Path | None
+    start: Tensor | None
 
     def ready(self, recipe: Recipe) -> Tensor:
         """Return the photo on the device at the size of the picture."""
@@ -50,6 +55,14 @@ class _Order:
     def clean_styles(self) -> list[Tensor]:
         """Return the styles on the device."""
         return [_clean(style, self.device) for style, _ in self.styles]
+
+    def clean_start(self, recipe: GatysRecipe, canvas: Tensor) -> Tensor | None:
+        """Return the image to begin with, stretched to the canvas; raise ValueError if it is wanted and missing."""
+        if recipe.start != "file":
+            return None
+        if self.start is None:
+            raise ValueError("the recipe says 'start: file', so stylize needs the image to start with")
+        return resized(_clean(self.start, self.device), canvas.shape[1], canvas.shape[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +88,33 @@ def stylize(
     on_step: Callable[[Step], None] | None = None,
     masks: Tensor | None = None,
     cache: Path | None = None,
+    start: Tensor | None = None,
 ) -> Stylized:
     """Given a photo (3, H, W) and styles (3, h, w) with weights above 0, all sRGB in 0..1, return the painting.
 
-    Its long edge is `recipe.size`; a smaller photo is enlarged. The same seed, device and versions give the same
-    bits. `on_step` is told often how far it is; what it raises ends the painting.
+    Its long edge is `recipe.size`; a smaller photo is enlarged. The same seed, device, number of threads and versions
+    give the same bits; on a GPU `gatys` does so with `arithmetic: direct` only. `on_step` is told often how far it is;
+    what it raises ends the painting.
 
     For `gatys`: `weights` is the file with VGG-19's, `masks` (styles, H, W) says where each style is used, 0..1, at any
-    size, and `cache` is a folder where what is known of a style is kept for the next time.
+    size, `cache` is a folder where what is known of a style is kept for the next time, and `start` is the image
+    (3, h, w) that the recipe's `start: file` begins with.
 
     Raise EngineUnavailableError for an engine or device that is not here, WeightsUnavailableError for a missing or
     unfit file, OutOfDeviceMemoryError when not even the smallest way fits, EngineFailedError when the loss is not a
     number, ValueError for tensors of another shape or weights that are not positive.
     """
     return stylize_batch(
-        photo, styles, [recipe], seed=seed, device=device, weights=weights, on_step=on_step, masks=masks, cache=cache
+        photo,
+        styles,
+        [recipe],
+        seed=seed,
+        device=device,
+        weights=weights,
+        on_step=on_step,
+        masks=masks,
+        cache=cache,
+        start=start,
     )[0]
 
 
@@ -104,6 +129,7 @@ def stylize_batch(
     on_step: Callable[[Step], None] | None = None,
     masks: Tensor | None = None,
     cache: Path | None = None,
+    start: Tensor | None = None,
 ) -> list[Stylized]:
     """Given a photo, styles and the recipes of a sweep's variants, return their paintings in the same order.
 
@@ -112,14 +138,14 @@ def stylize_batch(
     is as in `stylize`.
     """
     chosen = choose_device(device)
-    order = _Order(photo, styles, _shares(styles), chosen, seed, weights, masks, cache)
+    order = _Order(photo, styles, _shares(styles), chosen, seed, weights, masks, cache, start)
     groups = _groups(recipes)
     found: dict[int, Stylized] = {}
     for number, group in enumerate(groups):
         members = [recipes[place] for place in group]
         tell = None if on_step is None else _share_of(on_step, number, len(groups))
         fast = isinstance(members[0], GatysRecipe) and members[0].arithmetic == "fast"
-        with repeatable(chosen, tf32=fast):
+        with repeatable(chosen, fast=fast):
             done = _painted(order, members, tell)
         found |= dict(zip(group, done, strict=True))
     return [found[place] for place in range(len(recipes))]
@@ -164,15 +190,55 @@ def _patch(order: _Order, recipe: PatchRecipe, on_step: Callable[[Step], None] |
 
 
 def _gatys(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:
-    if order.weights is None:
-        raise WeightsUnavailableError("The engine 'gatys' needs VGG-19's weights: run `neural-selfie models fetch`.")
-    recipe, file = recipes[0], vgg.load(order.weights)
+    """Paint on the order's device, or on the CPU if not even the smallest way fits into a GPU."""
+    aside = [torch.device("cpu")] if order.device.type != "cpu" and recipes[0].memory == "auto" else []
+    found = with_room([order.device, *aside], lambda device: _gatys_on(replace(order, device=device), recipes, on_step))
+    if found[0].device == device_name(order.device):
+        return found
+    return [replace(each, warnings=(*each.warnings, _TOO_FULL)) for each in found]
+
+
+def _gatys_on(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:
+    recipe = recipes[0]
     ready = order.ready(recipe)
     size = height, width = ready.shape[1], ready.shape[2]
     canvas = _widened(ready, gatys.LEAST_PX)
-    half = recipe.precision == "bf16"
-    built = network(
-        file,
+    built, sha256 = _network(order, recipe)
+    masks = order.masks
+    if masks is not None:
+        masks = resized(_checked_masks(masks, len(order.styles)).to(order.device), *size).clamp(0, 1)
+        masks = _widened(masks, gatys.LEAST_PX)
+    whole = sitting(
+        canvas,
+        order.clean_styles(),
+        order.shares,
+        recipe,
+        masks=masks,
+        store=Store(order.cache, sha256),
+        start=order.clean_start(recipe, canvas),
+    )
+    paintings = gatys.paint(whole, recipes, built, seed=order.seed, on_step=on_step)
+    return [
+        Stylized(
+            painted.image[:, :height, :width].cpu().clone(),
+            painted.trace,
+            device_name(order.device),
+            str(built.dtype).removeprefix("torch."),
+            (*_warnings(order.styles, each, size), *painted.warnings),
+            sha256,
+        )
+        for each, painted in zip(recipes, paintings, strict=True)
+    ]
+
+
+def _network(order: _Order, recipe: GatysRecipe) -> tuple[Network, str]:
+    """Return the network that a recipe looks at and the hash of its file; a GPU keeps it for the next picture."""
+    if order.weights is None:
+        raise WeightsUnavailableError("The engine 'gatys' needs VGG-19's weights: run `neural-selfie models fetch`.")
+    build = _built if order.device.type == "cpu" else _built_once
+    return build(
+        order.weights,
+        vgg.identity(order.weights),
         tuple(sorted({*recipe.content_layers, *recipe.style_layers})),
         device=order.device,
         pooling=recipe.pooling,
@@ -180,27 +246,16 @@ def _gatys(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Ste
         padding=None if recipe.padding == "as-trained" else recipe.padding,
         direct=recipe.arithmetic == "direct",
         lean=recipe.memory == "checkpoint",
-        dtype=torch.bfloat16 if half else torch.float32,
+        dtype=torch.bfloat16 if recipe.precision == "bf16" else torch.float32,
     )
-    sha256 = file.sha256
-    del file  # the network has its own copies: 80 MB that nobody needs any more
-    masks = order.masks
-    if masks is not None:
-        masks = resized(_checked_masks(masks, len(order.styles)).to(order.device), *size).clamp(0, 1)
-        masks = _widened(masks, gatys.LEAST_PX)
-    whole = sitting(canvas, order.clean_styles(), order.shares, recipe, masks=masks, store=Store(order.cache, sha256))
-    paintings = gatys.paint(whole, recipes, built, seed=order.seed, on_step=on_step)
-    return [
-        Stylized(
-            painted.image[:, :height, :width].cpu().clone(),
-            painted.trace,
-            device_name(order.device),
-            "bfloat16" if half else "float32",
-            (*_warnings(order.styles, each, size), *painted.warnings),
-            sha256,
-        )
-        for each, painted in zip(recipes, paintings, strict=True)
-    ]
+
+
+def _built(weights: Path, _identity: object, looked_at: tuple[str, ...], **ways: Any) -> tuple[Network, str]:
+    file = vgg.load(weights)
+    return network(file, looked_at, **ways), file.sha256
+
+
+_built_once = lru_cache(maxsize=1)(_built)
 
 
 def _checked_masks(masks: Tensor, styles: int) -> Tensor:

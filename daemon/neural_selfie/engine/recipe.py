@@ -98,7 +98,10 @@ class GatysRecipe(_Recipe):
     padding: Literal["as-trained", "zeros", "replicate", "reflect"] = Field(
         default="replicate", description="what the network sees beyond the borders"
     )
-    start: Literal["photo", "noise", "grey", "style"] = Field(default="photo", description="the image to begin with")
+    start: Literal["photo", "noise", "grey", "style", "file"] = Field(
+        default="photo",
+        description="the image to begin with; file: that of start_image, stretched to the photo's shape",
+    )
     colours: Literal["style", "luminance", "histogram", "linear"] = Field(
         default="style", description="whose colours: the style's, or the photo's kept in one of three ways"
     )
@@ -123,7 +126,7 @@ class GatysRecipe(_Recipe):
     )
     rate: float = Field(default=0.02, gt=0, le=10, description="step size of adam")
     average: float = Field(default=0.99, ge=0, lt=1, description="how slowly adam's average forgets; 0: no average")
-    history: int = Field(default=40, ge=1, le=200, description="steps that lbfgs remembers")
+    history: int = Field(default=80, ge=1, le=200, description="steps that lbfgs remembers")
     arithmetic: Literal["fast", "direct"] = Field(
         default="fast", description="fast: Winograd on the CPU, TF32 on the GPU; direct: plain float32 convolutions"
     )

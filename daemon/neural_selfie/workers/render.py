@@ -40,9 +40,9 @@ _REPORT_SECONDS = 0.2
 
 
 def prepare(device: str) -> None:
-    """Make this process the worker of one device: it sees no other GPU, and torch is loaded before the first task.
+    """Make this process the worker of one device: it sees no other GPU, and torch and the GPU are ready before a task.
 
-    Raise EngineUnavailableError where torch cannot be loaded.
+    Raise EngineUnavailableError where torch cannot be loaded or the GPU does not answer.
     """
     if device.startswith("cuda:"):
         os.environ["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
@@ -54,6 +54,13 @@ def prepare(device: str) -> None:
         raise EngineUnavailableError(
             f"PyTorch cannot be loaded: {error}. Install it anew; the daemon then goes on by itself."
         ) from error
+    if device.startswith("cuda:"):
+        import torch  # noqa: PLC0415
+
+        try:
+            torch.zeros(1, device="cuda")  # what a driver needs to begin is spent now, not within the first picture
+        except RuntimeError as error:
+            raise EngineUnavailableError(f"The GPU does not answer: {error}. Look at it with nvidia-smi.") from error
 
 
 def paint(task: Task) -> Result:

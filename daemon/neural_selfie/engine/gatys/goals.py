@@ -29,6 +29,7 @@ class Sitting:
     """The photo (3, H, W) at its final size; styles (3, h, w) with shares (sum 1); where each is used, or None.
 
     `masks`: (styles, H, W), 0..1; equal rows are one region. `kept`: how much more of the photo counts where (H, W).
+    `start`: an image (3, h, w) to begin with, for `start: file`.
     """
 
     photo: Tensor
@@ -38,6 +39,7 @@ class Sitting:
     kept: Tensor | None
     store: Store
     regions: tuple[tuple[Tensor | None, tuple[int, ...]], ...] = field(default=())
+    start: Tensor | None = None
 
     @property
     def covered(self) -> Tensor | None:
@@ -56,6 +58,7 @@ def sitting(
     *,
     masks: Tensor | None,
     store: Store,
+    start: Tensor | None = None,
 ) -> Sitting:
     """Given the ingredients and a recipe, return them ready: styles in the wanted colours, regions and faces found.
 
@@ -73,6 +76,7 @@ def sitting(
         kept,
         store,
         tuple(_regions(masks, len(styles))),
+        start,
     )
 
 
@@ -125,7 +129,7 @@ def _style_targets(
                 for scale in scales
             ]
             moments = Moments(torch.cat([each.mean for each in blended]), torch.cat([each.second for each in blended]))
-            half = losses.roots(losses.covariance(moments))[0] if first.style_loss == "w2" else None
+            half = losses.half_of(moments) if first.style_loss == "w2" else None
             shares = None if mask is None else _fitted(mask, _size_of_layer(size, layer, ceil=network.ceil_pooling))
             found.append(StyleTarget(moments, half, shares))
         targets[layer] = tuple(found)

@@ -6,8 +6,10 @@ also climbed down when memory does run out.
 
 import os
 import resource
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -15,13 +17,17 @@ from neural_selfie.engine.gatys.network import Network
 from neural_selfie.engine.gatys.objective import Spending
 from neural_selfie.engine.gatys.walk import tiles
 from neural_selfie.engine.recipe import GatysRecipe
+from neural_selfie.errors import OutOfDeviceMemoryError
+
+Result = TypeVar("Result")
 
 _SAFETY = 0.8  # of what is free: other programs live here too
 _FEATURES_BYTES = 900.0  # for each pixel that the network looks at, keeping everything, by measurement
 _RECOMPUTED_BYTES = 620.0
-_WEIGHTS_BYTES = 600e6  # the network and what stands beside it, whatever the size of the picture, by measurement
+_WEIGHTS_BYTES = 450e6  # the network and what stands beside it, whatever the size of the picture, by measurement
 _IMAGES_BYTES = 12.0  # one image (3 float32)
 _IMAGES = {"lbfgs": 14, "adam": 8, "torch-lbfgs": 10}  # that an optimiser and the losses hold beside its history
+_HISTORY = {"lbfgs": 1, "adam": 0, "torch-lbfgs": 2}  # for each step that is remembered: two of two or four bytes
 _SMALLEST_TILE_PX = 256
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -49,6 +55,22 @@ def ladder(recipe: GatysRecipe, network: Network, size: tuple[int, int], variant
     return ways[ways.index(fitting[0]) :] if fitting else ways[-1:]
 
 
+def with_room(devices: Sequence[torch.device], work: Callable[[torch.device], Result]) -> Result:
+    """Given devices, the most wanted first, return what `work` returns on the first that has memory enough for it.
+
+    Raise OutOfDeviceMemoryError if the last has not.
+    """
+    for device in devices[:-1]:
+        try:
+            return work(device)
+        except (OutOfDeviceMemoryError, RuntimeError) as error:
+            if not (isinstance(error, OutOfDeviceMemoryError) or is_out_of_memory(error)):
+                raise
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    return work(devices[-1])
+
+
 def predicted_bytes(
     recipe: GatysRecipe, network: Network, size: tuple[int, int], variants: int, spending: Spending
 ) -> float:
@@ -59,7 +81,7 @@ def predicted_bytes(
         for tile in tiles(network, height, width, spending.tile_px)
     )
     features = _RECOMPUTED_BYTES if spending.recomputed_blocks else _FEATURES_BYTES
-    images = _IMAGES[recipe.optimiser] + (0 if recipe.optimiser == "adam" else 2 * recipe.history)
+    images = _IMAGES[recipe.optimiser] + _HISTORY[recipe.optimiser] * min(recipe.history, recipe.iterations)
     scale = variants * (0.5 if network.dtype == torch.bfloat16 else 1.0)
     return _WEIGHTS_BYTES + seen * features * scale + height * width * variants * images * _IMAGES_BYTES
 

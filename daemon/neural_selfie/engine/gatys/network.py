@@ -62,19 +62,19 @@ what the losses at this layer add; the gradient may be changed in place."""
 class Convolution:
     """One convolution of 3 x 3 with its way back.
 
-    It has its `weight` (O, C, 3, 3), or `fast`: that and the turned weight of the way back, for Winograd's algorithm.
+    It has its `weight` (O, C, 3, 3), or `fast`: the same prepared for Winograd's algorithm.
     """
 
     weight: Tensor | None
     bias: Tensor
-    fast: tuple[Tensor, Tensor] | None
+    fast: Tensor | None
 
     def forward(self, image: Tensor, padding: Padding) -> Tensor:
         """Given (B, C, H, W), return (B, O, H, W)."""
         if padding != "zeros":
             image = functional.pad(image, (1, 1, 1, 1), mode=padding)
         if self.fast is not None:
-            result = winograd.convolved(image, self.fast[0])
+            result = winograd.convolved(image, self.fast)
             result = result if padding == "zeros" else result[:, :, 1:-1, 1:-1]
             return result.add_(self.bias[:, None, None])
         return functional.conv2d(image, _there(self.weight), self.bias, padding=1 if padding == "zeros" else 0)
@@ -83,8 +83,8 @@ class Convolution:
         """Given the gradient of the result, return that of the input."""
         if self.fast is not None:
             if padding == "zeros":
-                return winograd.convolved(gradient, self.fast[1])
-            return unpadded(winograd.convolved(functional.pad(gradient, (1, 1, 1, 1)), self.fast[1]), padding)
+                return winograd.convolved_back(gradient, self.fast)
+            return unpadded(winograd.convolved_back(functional.pad(gradient, (1, 1, 1, 1)), self.fast), padding)
         back = functional.conv_transpose2d(gradient, _there(self.weight), padding=1 if padding == "zeros" else 0)
         return back if padding == "zeros" else unpadded(back, padding)
 
@@ -188,7 +188,7 @@ def network(
 
     `padding`: None as the weights say. `direct`: channels first and no Winograd, as plain programs compute: slower, and
     the gradient agrees with theirs to the last digits, where otherwise a few rectifiers and maxima out of a million
-    are decided by rounding. `lean`: no Winograd, whose prepared weights take 320 MB. Raise ValueError for a layer that
+    are decided by rounding. `lean`: no Winograd, whose prepared weights take 160 MB. Raise ValueError for a layer that
     VGG-19 does not have.
     """
     for layer in looked_at:
@@ -228,10 +228,9 @@ def _convolution(
     *,
     fast: bool,
 ) -> Convolution:
-    bias = bias.to(device, dtype)
+    bias = bias.to(device, dtype, copy=True)  # a view would keep the whole file of weights in memory
     if fast and winograd.pays(weight.shape[0], weight.shape[1]):
-        turned = weight.flip(2, 3).transpose(0, 1)
-        return Convolution(None, bias, (winograd.prepared(weight), winograd.prepared(turned)))
+        return Convolution(None, bias, winograd.prepared(weight))
     return Convolution(weight.to(device, dtype, memory_format=layout), bias, None)
 
 

@@ -7,11 +7,13 @@ the look at the losses every ten evaluations. Values that are no numbers, or exp
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neural_selfie.engine.gatys.curvature import Curvature
 from neural_selfie.engine.gatys.objective import Losses
 from neural_selfie.errors import EngineFailedError
 
@@ -24,6 +26,9 @@ LOOK_EVERY = 10  # evaluations between two looks at the losses: each look lets a
 _SUFFICIENT = 1e-4  # Armijo's constant, the usual one (Nocedal and Wright 2006, section 3.1)
 _SHRINK = 0.4  # of a step that did not help
 _FIRST_STEP = 0.02  # mean change of a pixel in the first step: about five of 255 levels
+# By measurement on two pairs of pictures: these two and 80 pairs take 0.6 times the evaluations of 0.5, 1 and 40.
+_COARSE_FIRST = 0.4  # power of the frequency by which a gradient is divided
+_BOLD = 3.0  # times what the last step says about the curvature, as long as steps succeed
 _EXPLODED = 100.0  # times the best total so far
 _RETRIES = 6
 
@@ -48,29 +53,22 @@ class Stop:
         return before is not None and bool((totals > before * (1 - LOOK_EVERY * self.tolerance)).all())
 
 
-@dataclass(slots=True)
-class _Pair:
-    step: Tensor
-    change: Tensor
-    curvature: Tensor  # 1 / (step · change) of each variant, 0 where the pair says nothing
-
-
 def lbfgs(evaluate: Evaluate, image: Tensor, *, stop: Stop, history: int, watch: Watch) -> Tensor:
     """Given images (B, 3, H, W) in 0..1, return better ones in 0..1: L-BFGS with bounds and a preconditioner.
 
-    Nocedal and Wright 2006, algorithm 7.4, begun with the `smoothed` gradient. Pixels that the gradient holds at a
+    Nocedal and Wright 2006, section 7.2, begun with the `smoothed` gradient. Pixels that the gradient holds at a
     bound stay, each step is cut off at 0 and 1 (gradient projection, section 16.7) and must make the loss smaller;
     otherwise it is shortened. Raise EngineFailedError when the loss is not a number from the start.
     """
     losses, gradient = evaluate(image)
     total = _begun(losses)
     watch(losses)
-    pairs: list[_Pair] = []
-    reach = torch.ones_like(total)
-    scale: Tensor | None = None
+    curvature = Curvature(image, min(history, stop.evaluations))
+    reach, bold = torch.ones_like(total), torch.full_like(total, _BOLD)
+    scale = _FIRST_STEP / _BOLD / smoothed(gradient).abs().mean((1, 2, 3)).clamp_min(1e-30)
     while not stop(total):
         held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        direction, scale = _direction(gradient.masked_fill(held, 0), pairs, scale)
+        direction = curvature.direction(gradient.masked_fill(held, 0), partial(_scaled, scale * bold))
         direction.masked_fill_(held, 0)
         trial = (image - _wide(reach) * direction).clamp_(0, 1)
         step = trial - image
@@ -81,39 +79,25 @@ def lbfgs(evaluate: Evaluate, image: Tensor, *, stop: Stop, history: int, watch:
         step = torch.where(_wide(good), step, 0)
         product = _dot(step, change)
         useful = product > 1e-10 * _dot(change, change)
-        pairs.append(_Pair(step, change, torch.where(useful, 1 / product, 0)))
-        del pairs[:-history]
+        curvature.add(step, change, useful)
         scale = torch.where(useful, product / _dot(change, smoothed(change)), scale)
         image = image + step
         gradient = gradient + change
         total = torch.where(good, losses.total, total)
         reach = torch.where(good, torch.ones_like(reach), reach * _SHRINK)
+        bold = torch.where(good, bold * 1.1, bold / 2).clamp(1, _BOLD)
         lost = reach < 1e-4  # noqa: PLR2004 - ten shortened steps: forget the curvature of this variant
-        for pair in pairs:
-            pair.curvature = torch.where(lost, 0, pair.curvature)
+        curvature.forget(lost)
         reach = torch.where(lost, 1e-2 * torch.ones_like(reach), reach)
     return image
 
 
-def _direction(gradient: Tensor, pairs: list[_Pair], scale: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The two loops of algorithm 7.4; return the step to subtract, and by how much the smoothed gradient is scaled."""
-    going = gradient.clone()
-    shares = []
-    for pair in reversed(pairs):
-        share = pair.curvature * _dot(pair.step, going)
-        going -= _wide(share) * pair.change
-        shares.append(share)
-    going = smoothed(going)
-    if scale is None:
-        scale = _FIRST_STEP / going.abs().mean((1, 2, 3)).clamp_min(1e-30)
-    going *= _wide(scale)
-    for pair, share in zip(pairs, reversed(shares), strict=True):
-        going += _wide(share - pair.curvature * _dot(pair.change, going)) * pair.step
-    return going, scale
+def _scaled(scale: Tensor, gradient: Tensor) -> Tensor:
+    return smoothed(gradient).mul_(_wide(scale))
 
 
 def smoothed(gradient: Tensor) -> Tensor:
-    """Given a gradient (B, 3, H, W), return it with each frequency divided by its square root: coarse changes first.
+    """Given a gradient (B, 3, H, W), return it with each frequency f divided by f^0.4: coarse changes first.
 
     The picture is mirrored at its borders, so that nothing wraps around. A symmetric positive map, as a
     preconditioner has to be.
@@ -124,7 +108,9 @@ def smoothed(gradient: Tensor) -> Tensor:
     mirrored[:, :, height:] = mirrored[:, :, :height].flip(2)
     down = torch.fft.fftfreq(2 * height, device=gradient.device)[:, None]
     right = torch.fft.rfftfreq(2 * width, device=gradient.device)[None]
-    gain = (down.square() + right.square() + 1e-4).pow(-0.25)  # 1e-4: periods above 100 px are all the same
+    gain = (down.square() + right.square() + 1e-4).pow(
+        -_COARSE_FIRST / 2
+    )  # 1e-4: periods above 100 px are all the same
     filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(mirrored) * gain, s=mirrored.shape[2:])
     return filtered[:, :, :height, :width]
 

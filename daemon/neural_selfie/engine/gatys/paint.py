@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neural_selfie.engine.colour import keep_luminance
-from neural_selfie.engine.gatys import direct, memory, optimise
+from neural_selfie.engine.gatys import direct, graphs, memory, optimise
 from neural_selfie.engine.gatys.goals import Sitting, goal_at, style_at
 from neural_selfie.engine.gatys.journal import Journal
 from neural_selfie.engine.gatys.network import Network
@@ -132,6 +132,8 @@ class _Easel:
         start = self.recipes[0].start
         if start == "photo":
             return photo
+        if start == "file" and self.whole.start is not None:
+            return resized(self.whole.start, *size).clamp(0, 1)[None]
         if start == "style":
             return resized(self.whole.styles[0], *size).clamp(0, 1)[None]
         generator = torch.Generator().manual_seed(seed)
@@ -213,7 +215,8 @@ class _Easel:
         goal = goal_at(size, self.whole, recipes, self.network, spending)
         plain = spending.tile_px is None and spending.recomputed_blocks == 0
         if not plain or not direct.serves(self.network, goal):
-            return Objective(self.network, goal, spending)
+            objective = Objective(self.network, goal, spending)
+            return objective if spending.tile_px else graphs.replayed(objective)
         styles = [
             (style_at(number, recipes[0].style_scale, size, self.whole)[None], share)
             for number, share in enumerate(self.whole.shares)

@@ -84,6 +84,14 @@ def _read(path: Path) -> tuple[layouts.Parts, str]:
     return found, sha256
 
 
+def identity(path: Path) -> tuple[int, int, int, int] | None:
+    """Given a file of weights, return what changes when the file does; None if it is not there."""
+    try:
+        return _identity(path.stat())
+    except OSError:
+        return None
+
+
 def _identity(facts: os.stat_result) -> tuple[int, int, int, int]:
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 

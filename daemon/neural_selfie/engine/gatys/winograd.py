@@ -83,6 +83,54 @@ def _strip(padded: Tensor, weight: Tensor, rows: slice, right: int, buffers: Ten
     return blocks.view(_BLOCK, _BLOCK, count, right, outputs).permute(2, 0, 3, 1, 4)
 
 
+def convolved_back(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Given the gradient (B, O, H, W) of a result and the prepared weight, return that of the image (B, C, H, W).
+
+    The way of `convolved` step by step in reverse, so that one prepared weight serves both ways. Channels last.
+    """
+    batch, _, height, width = gradient.shape
+    down, right = -(-height // _BLOCK), -(-width // _BLOCK)
+    padded = functional.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, right * _BLOCK - width, 0, down * _BLOCK - height))
+    channels, outputs = weight.shape[1], weight.shape[2]
+    rows = max(1, min(down, _CHUNK_NUMBERS // (_WINDOW**2 * right * max(channels, outputs))))
+    taken = gradient.new_empty(2, _WINDOW**2 * rows * right * max(channels, outputs))
+    # One block more than there are, for windows reach two pixels into the next one.
+    result = gradient.new_zeros(batch, down + 1, _BLOCK, right + 1, _BLOCK, channels)
+    for one in range(batch):
+        for top in range(0, down, rows):
+            strip = slice(top, top + min(rows, down - top))
+            windows = _strip_back(padded[one], weight, strip, right, taken)
+            for low in (0, 1):
+                for far in (0, 1):
+                    from_row, from_column = slice(low * _BLOCK, _BLOCK + low * 2), slice(far * _BLOCK, _BLOCK + far * 2)
+                    into = result[one, strip.start + low : strip.stop + low, : 2 if low else _BLOCK]
+                    into = into[:, :, far : right + far, : 2 if far else _BLOCK]
+                    into += windows[from_row, from_column].permute(2, 0, 3, 1, 4)
+    whole = result.view(batch, (down + 1) * _BLOCK, (right + 1) * _BLOCK, channels)
+    return whole[:, 1 : height + 1, 1 : width + 1].permute(0, 3, 1, 2)
+
+
+def _strip_back(padded: Tensor, weight: Tensor, rows: slice, right: int, buffers: Tensor) -> Tensor:
+    """Return what some rows of blocks, `right` in each, give their windows: (6, 6, rows, right, C)."""
+    count = rows.stop - rows.start
+    channels, outputs = weight.shape[1], weight.shape[2]
+    size = _WINDOW**2 * count * right
+    blocks = padded[_BLOCK * rows.start : _BLOCK * rows.stop].view(count, _BLOCK, right, _BLOCK, outputs)
+    gathered = buffers[0, : _BLOCK**2 * count * right * outputs].view(_BLOCK, _BLOCK, count, right, outputs)
+    gathered.copy_(blocks.permute(1, 3, 0, 2, 4))
+    spread = torch.mm(
+        _square(_OUTPUT, padded).T, gathered.view(_BLOCK**2, -1), out=buffers[1, : size * outputs].view(_WINDOW**2, -1)
+    )
+    products = torch.bmm(
+        spread.view(_WINDOW**2, count * right, outputs),
+        weight.mT,
+        out=buffers[0, : size * channels].view(_WINDOW**2, count * right, channels),
+    )
+    turned = _square(_INPUT, padded).T.contiguous()
+    windows = torch.mm(turned, products.view(_WINDOW**2, -1), out=buffers[1, : size * channels].view(_WINDOW**2, -1))
+    return windows.view(_WINDOW, _WINDOW, count, right, channels)
+
+
 def _square(matrix: tuple[tuple[int, ...], ...], like: Tensor) -> Tensor:
     """Return the matrix that does to both edges of a window at once what the given one does to one."""
     edge = torch.tensor(matrix, dtype=like.dtype, device=like.device)
