@@ -85,6 +85,7 @@ def test_what_may_differ_in_a_batch_are_numbers_of_its_sweep() -> None:
         replace(POINT, styles=(replace(STYLE, region="white"),)),
         replace(POINT, weights="/other.pth"),
         replace(POINT, mask=MaskUse(name="m", path=Path("/m"), sha256="6" * 64)),
+        replace(POINT, start=replace(STYLE, sha256="7" * 64)),
         replace(POINT, variant={"content_weight": 0.2}),
         point(size=96),
         point(pooling="average"),
@@ -92,10 +93,10 @@ def test_what_may_differ_in_a_batch_are_numbers_of_its_sweep() -> None:
         point(tv_weight=3.0),  # of BATCHED, but no variant says it: the preset was changed in between
         replace(POINT, recipe={**POINT.recipe, "quality": 95}),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_differs_otherwise_is_painted_apart(other: Plan) -> None:
-    """Another preset, engine, seed, style, mask, network, size, format or number keeps two pictures apart."""
+    """Another preset, engine, seed, style, mask, start, network, size, format or number keeps two pictures apart."""
     assert not batches.batchable(POINT, other)
     assert not batches.batchable(other, POINT)
 

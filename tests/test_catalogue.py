@@ -206,7 +206,7 @@ def test_an_empty_sidecar_changes_nothing(catalogue: Catalogue, text: str) -> No
         ("presets: !!python/name:os.system\n", "sidecar, line 1: not valid YAML: could not determine a constructor"),
         ('overrides: {"\\ud800": 1}\n', r"sidecar, line 1: the key '\ud800' is no text to YAML"),
         ('overrides: {"a\\nb": 1}\n', r"overrides of the preset night: a\nb: unknown key"),
-        ("#" * 70_000, "the sidecar is too long: 64 KiB are the limit."),
+        ("#" * 20_000, "the sidecar is too long: 16 KiB are the limit."),
         ("a: &a [1, *a]\n", "sidecar: not valid YAML: nested too deeply, or part of itself."),
     ],
 )

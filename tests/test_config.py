@@ -233,7 +233,10 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
         ("log:\n  ? [a, b]\n  : 3\n", "home.yaml, line 2: a list or section cannot be a key."),
         (f"log: {'[' * 40}{']' * 40}\n", "home.yaml: not valid YAML: nested too deeply, or part of itself."),
         ("*a\n", "home.yaml, line 1: not valid YAML: found undefined alias 'a'."),
-        ("inbox: !!int ''\n", "home.yaml: not valid YAML: string index out of range."),
+        (
+            "inbox: !!int ''\n",
+            "home.yaml: a value looks like a number, or has a tag, and cannot be read as that: put text in quotes.",
+        ),
     ],
 )
 def test_what_is_no_configuration_at_all(text: str, said: str) -> None:

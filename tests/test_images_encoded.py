@@ -4,6 +4,7 @@ import datetime as dt
 import io
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -15,7 +16,7 @@ from made_pictures import (
     corners,
     quadrants,
 )
-from neural_selfie.engine import images
+from neural_selfie.engine import images, metadata
 from neural_selfie.errors import (
     EngineFailedError,
     PhotoTooLargeError,
@@ -68,6 +69,24 @@ def test_jpeg_of_noise_fits_its_buffer(decode: Decode) -> None:
     """The worst case for the encoder's buffer, noise at quality 100, is written whole."""
     pixels = np.random.default_rng(1).random((300, 400, 3), np.float32)
     assert decode(images.encode(pixels, quality=100)).pixels.shape == (300, 400, 3)
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_sixteen_bits(*, transparent: bool) -> None:
+    """A PNG of 16 bits holds every level, keeps profile and record, and other readers see the same picture."""
+    ramp = np.linspace(0, 1, 300 * 290).reshape(300, 290).astype(np.float32)
+    pixels = np.stack([ramp, ramp[::-1], 1 - ramp], axis=-1)
+    alpha = ramp if transparent else None
+    encoded = images.encode(pixels, format="png", bits=16, alpha=alpha, embedded='{"seed": 1}')
+    deep = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    wanted = np.concatenate([pixels[..., ::-1], ramp[..., None]], -1) if transparent else pixels[..., ::-1]
+    assert deep is not None
+    assert deep.dtype == np.uint16
+    assert np.array_equal(deep, np.rint(wanted * 65535))
+    assert metadata.extract(encoded) == '{"seed": 1}'
+    with Image.open(io.BytesIO(encoded)) as image:
+        assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"])))
+        np.testing.assert_allclose(np.asarray(image.convert("RGB")) / 255, pixels, atol=1.1 / 255)
 
 
 def test_encoding_refuses_what_no_file_can_hold() -> None:

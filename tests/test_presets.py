@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from config_samples import settings
 from neural_selfie.config import Settings
-from neural_selfie.config.presets import AnyPreset, PatchPreset, Rule, Sidecar, matching, overridden, plans, variants
+from neural_selfie.config.matching import matching
+from neural_selfie.config.presets import AnyPreset, PatchPreset, Rule, Sidecar, overridden, plans, variants
 from neural_selfie.engine.recipe import PatchRecipe
 from neural_selfie.errors import SidecarError
 from neural_selfie.model import StyleUse
@@ -163,6 +164,14 @@ def test_a_plan_holds_every_number() -> None:
     assert (made[0].recipe["format"], made[0].recipe["quality"]) == ("png", 95)
 
 
+def test_sixteen_bits_are_for_png() -> None:
+    """A plan says more than 8 bits and nothing else, so that jobs of older ledgers stay what they are; jpg has none."""
+    assert plans("p", preset(format="png", bits=16), STYLES)[0].recipe["bits"] == 16
+    assert "bits" not in plans("p", preset(format="png"), STYLES)[0].recipe
+    with pytest.raises(ValidationError, match="only `format: png` holds more"):
+        preset(bits=16)
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["size", "keys", "seed", "engine", "style", "sweep", "nonsense"]),
@@ -202,15 +211,15 @@ def test_an_overridden_number_is_no_longer_swept() -> None:
     assert {plan.recipe["content_weight"] for plan in plans("p", changed, STYLES)} == {3.8}
 
 
-@pytest.mark.parametrize("key", ["engine", "style", "sweep", "weights"])
+@pytest.mark.parametrize("key", ["engine", "style", "sweep", "weights", "start_image"])
 def test_what_reads_other_files_cannot_be_overridden(key: str) -> None:
     """Whoever may drop photos cannot make the daemon open a file of their choice, nor paint a grid without end."""
     one: AnyPreset = preset()
     with pytest.raises(SidecarError) as caught:
         overridden(one, {"size": 80, key: "/etc/passwd"})
     assert str(caught.value) == (
-        f"'{key}' cannot be set for one photo: engine, recipe, style, sweep and weights are up to the configuration. "
-        "Ask for another preset instead."
+        f"'{key}' cannot be set for one photo: engine, recipe, style, sweep, weights and start_image are up to the "
+        "configuration. Ask for another preset instead."
     )
 
 

@@ -52,7 +52,7 @@ class PhotoFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleUse:
-    """One style image of a preset: its file, the SHA-256 of its bytes, its share (0 < weight), and its region.
+    """One image of a preset: its file and the SHA-256 of its bytes; of a style, its share (0 < weight) and its region.
 
     `region` is the colour that the mask of a photo has where this style is used; None: everywhere else.
     """
@@ -79,7 +79,7 @@ class Plan:
 
     `variant` is {} without a sweep. `recipe` holds every number of the engine and `size`, `format`, `quality`.
     `weights` is the absolute path of the network's file, or None for the one in the models folder.
-    `mask` is there when the photo has one and a style has a region.
+    `mask` is there when the photo has one and a style has a region, `start` when the recipe says `start: file`.
     """
 
     preset: str
@@ -90,6 +90,7 @@ class Plan:
     seed: int = 0
     weights: str | None = None
     mask: MaskUse | None = None
+    start: StyleUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

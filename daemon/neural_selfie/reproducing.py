@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ from pydantic import ValidationError
 
 from neural_selfie import models
 from neural_selfie.config import Loaded, layout, masks
-from neural_selfie.config.catalogue import find_style, sha256_of, weights_of
+from neural_selfie.config.catalogue import find_start, find_style, sha256_of, weights_of
 from neural_selfie.errors import ConfigError, UsageError
 from neural_selfie.model import Limits, MaskUse, Plan, Progress, Result, StyleUse, Task
-from neural_selfie.record import Record, StylePart
+from neural_selfie.record import Record
 from neural_selfie.workers import batches, render
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def repeat(
     *,
     mask: Path | None = None,
 ) -> Result:
-    """Given a record, paint it again; raise UsageError when photo, mask or a style with its hash cannot be found.
+    """Given a record, paint it again; raise UsageError when photo, mask or another image cannot be found by its hash.
 
     What was painted in a batch is painted in the same batch again; only the record's own picture is returned. Where the
     network's weights of the record are not here, those that the preset would take are used: `compare` says so. Raise
@@ -80,8 +81,10 @@ def repeat(
     together = _variants(record, recipe.pop("together", None))
     kept, regions = _find_mask(recipe.pop("mask", None), loaded, mask, len(record.styles))
     styles = tuple(
-        replace(_find_style(part, loaded), region=region) for part, region in zip(record.styles, regions, strict=True)
+        replace(_find_image(part.name, part.sha256, "style", loaded), weight=part.weight, region=region)
+        for part, region in zip(record.styles, regions, strict=True)
     )
+    start = _find_start(recipe.pop("start_image", None), loaded)
     weights = _find_weights(record, loaded)
     own = together.index(dict(record.variant))
     tasks = [
@@ -99,6 +102,7 @@ def repeat(
                 styles=styles,
                 seed=record.seed,
                 mask=kept,
+                start=start,
             ),
             queued_at=0.0,
             limits=_ANY,
@@ -185,22 +189,30 @@ def _find_mask(
     return MaskUse(name=said["name"], path=path, sha256=said["sha256"]), said["regions"]
 
 
-def _find_style(part: StylePart, loaded: Loaded) -> StyleUse:
-    for path in _style_files(loaded):
-        if sha256_of(path) == part.sha256:
-            return StyleUse(name=part.name, path=path, sha256=part.sha256, weight=part.weight)
-    raise UsageError(
-        f"The style image {part.name} of this record is neither in the configuration nor in the state folder."
-    )
+def _find_start(said: object, loaded: Loaded) -> StyleUse | None:
+    """Given what a record says of the image that it began with, return it; raise UsageError if it cannot be found."""
+    if said is None:
+        return None
+    if not isinstance(said, Mapping) or not {"name", "sha256"} <= said.keys():
+        raise UsageError("This record does not say which image it began with: recipe.start_image.")
+    return _find_image(str(said["name"]), str(said["sha256"]), "start", loaded)
 
 
-def _style_files(loaded: Loaded) -> Iterator[Path]:
+def _find_image(name: str, sha256: str, kind: str, loaded: Loaded) -> StyleUse:
+    for path in _image_files(loaded):
+        if sha256_of(path) == sha256:
+            return StyleUse(name=name, path=path, sha256=sha256)
+    raise UsageError(f"The {kind} image {name} of this record is neither in the configuration nor in the state folder.")
+
+
+def _image_files(loaded: Loaded) -> Iterator[Path]:
     kept = layout.StateFolder(loaded.settings.state).styles
     if kept.is_dir():
         yield from kept.iterdir()
     for name, preset in loaded.settings.presets.items():
         for share in preset.style:
-            try:
+            with suppress(ConfigError):
                 yield find_style(share.image, loaded.folder, preset=name)
-            except ConfigError:
-                continue
+        if preset.engine == "gatys" and preset.start_image is not None:
+            with suppress(ConfigError):
+                yield find_start(preset.start_image, loaded.folder, preset=name)

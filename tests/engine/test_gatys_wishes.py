@@ -59,9 +59,12 @@ def painted(
     *styles: tuple[Tensor, float],
     photo: Tensor = PHOTO,
     masks: Tensor | None = None,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Return the painting of the photo in the styles."""
-    return stylize(photo, styles or [(STYLE, 1.0)], recipe, device="cpu", weights=weights, masks=masks).image
+    return stylize(
+        photo, styles or [(STYLE, 1.0)], recipe, device="cpu", weights=weights, masks=masks, start=start
+    ).image
 
 
 def apart(one: Tensor, other: Tensor) -> float:
@@ -81,6 +84,20 @@ def test_starts(weights: Path) -> None:
     assert 0.49 < float(begun["grey"].min()) < float(begun["grey"].max()) < 0.51
     assert float(begun["noise"].mean()) == pytest.approx(0.5, abs=0.02)
     assert float(begun["noise"].std()) > 0.2
+
+
+def test_a_start_from_a_file(weights: Path) -> None:
+    """With `start: file` the image given is what it begins with, stretched; other recipes do not look at it."""
+    once = numbers(recipe="tutorial", start="file", iterations=1, **GRAM)
+    for image in (RED, BLUE):
+        fitted = functional.interpolate(image[None], (48, 64), mode="bicubic", antialias=True).clamp(0, 1)[0]
+        assert apart(painted(once, weights, start=image), fitted) < 1e-6
+    quick = {"iterations": 3, "start": "file"}
+    begun = [painted(numbers(**quick), weights, start=image) for image in (PHOTO, BLUE)]
+    assert torch.equal(begun[0], painted(numbers(iterations=3), weights, start=BLUE))
+    assert apart(begun[0], begun[1]) > 0.05
+    with pytest.raises(ValueError, match="needs the image to start with"):
+        painted(once, weights)
 
 
 def test_content_weight(weights: Path) -> None:
@@ -212,7 +229,7 @@ def test_recipes_that_do_not_go_together(weights: Path) -> None:
 
 def test_style_scale_differs_within_a_sweep(weights: Path) -> None:
     """Variants of one sweep may have different stroke sizes; each has the style loss of its own scale."""
-    recipes = [numbers(style_scale=scale, iterations=6) for scale in (0.5, 1.0)]
+    recipes = [numbers(style_scale=scale, iterations=16) for scale in (0.5, 1.0)]
     together = stylize_batch(PHOTO, [(STYLE, 1.0)], recipes, device="cpu", weights=weights)
     assert not torch.equal(together[0].image, together[1].image)
     for recipe, done in zip(recipes, together, strict=True):

@@ -49,6 +49,7 @@ __all__ = [
 DEFAULT_PATH = Path("/etc/neural-selfie/config.yaml")
 PATH_VARIABLE = "NEURAL_SELFIE_CONFIG"
 PREFIX = "NEURAL_SELFIE__"
+_BYTES_MAX = 256 * 1024  # a thousand presets; what is longer is some other file
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,10 @@ def load(option: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 
 def _text_of(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_BYTES_MAX + 1)
+        if len(data) > _BYTES_MAX:
+            raise ConfigError(f"{path}: too long for a configuration: {_BYTES_MAX // 1024} KiB are the limit.")
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

@@ -1,4 +1,4 @@
-"""The presets ready for use: style images found, proven to decode, hashed and kept; and the plans a photo asks for."""
+"""The presets ready for use: their images found, proven to decode, hashed and kept; and the plans a photo asks for."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from neural_selfie import files, inspection, styles
-from neural_selfie.config import Loaded, Settings, faults, masks, presets, sidecars
+from neural_selfie.config import Loaded, Settings, faults, masks, matching, presets, sidecars
 from neural_selfie.errors import ConfigError, PhotoRefusedError, SidecarError
 from neural_selfie.model import Limits, MaskUse, Plan, StyleUse
 
@@ -19,11 +19,12 @@ STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The presets of a configuration with their style images, and the weights files that presets name."""
+    """The presets of a configuration with their style images; weights files and start images of those that name one."""
 
     settings: Settings
     styles: Mapping[str, tuple[StyleUse, ...]]
     weights: Mapping[str, str] = field(default_factory=dict)
+    starts: Mapping[str, StyleUse] = field(default_factory=dict)
 
     def plans_for(self, dropped: PurePath, sidecar: str | None = None, mask: MaskUse | None = None) -> tuple[Plan, ...]:
         """Given a path below the inbox, the text of its sidecar and its mask, return every picture to make, in order.
@@ -31,7 +32,7 @@ class Catalogue:
         Raise SidecarError when the sidecar cannot be understood, or the mask is of no use.
         """
         wishes = sidecars.read(sidecar) if sidecar is not None else None
-        names = presets.matching(
+        names = matching.matching(
             dropped,
             sidecar=wishes,
             rules=self.settings.rules,
@@ -50,46 +51,59 @@ class Catalogue:
             except ValidationError as error:
                 lines = faults.Lines(f"overrides of the preset {name}", {}, {})
                 raise SidecarError(faults.explained(error, lines, {}, type(preset))) from None
-        return presets.plans(name, preset, self.styles[name], self.weights.get(name))
+        return presets.plans(name, preset, self.styles[name], self.weights.get(name), self.starts.get(name))
 
     def kept_in(self, folder: Path) -> "Catalogue":
-        """Given the state folder's room for styles, return a catalogue whose style files lie there under their hash.
+        """Given the state folder's room for styles, return a catalogue whose images lie there under their hash.
 
-        A queued job can then be painted as it was admitted, whatever becomes of the style file that its owner sees.
+        A queued job can then be painted as it was admitted, whatever becomes of the file that its owner sees.
         """
         return replace(
-            self, styles={name: tuple(_keep(style, folder) for style in uses) for name, uses in self.styles.items()}
+            self,
+            styles={name: tuple(_keep(style, folder) for style in uses) for name, uses in self.styles.items()},
+            starts={name: _keep(start, folder) for name, start in self.starts.items()},
         )
 
 
-def _keep(style: StyleUse, folder: Path) -> StyleUse:
-    kept = folder / f"{style.sha256}{style.path.suffix.lower()}"
+def _keep(image: StyleUse, folder: Path) -> StyleUse:
+    kept = folder / f"{image.sha256}{image.path.suffix.lower()}"
     if not kept.exists():
-        data = style.path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != style.sha256:
-            raise ConfigError(f"The style image {style.path} changed while it was read: wait until it is finished.")
+        data = image.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != image.sha256:
+            raise ConfigError(f"The image {image.path} changed while it was read: wait until it is finished.")
         files.write_atomic(kept, data)
-    return replace(style, path=kept)
+    return replace(image, path=kept)
 
 
 def open_catalogue(loaded: Loaded, names: tuple[str, ...] | None = None) -> Catalogue:
-    """Given the configuration, return its presets (or only the named ones) with styles decoded and hashed.
+    """Given the configuration, return its presets (or only the named ones) with their images decoded and hashed.
 
-    Raise ConfigError naming preset and file when a style image is missing or does not decode.
+    Raise ConfigError naming preset and file when a style or start image is missing or does not decode.
     """
-    found: dict[Path, StyleUse] = {}
-    uses: dict[str, tuple[StyleUse, ...]] = {}
-    for name, preset in loaded.settings.presets.items():
-        if names is not None and name not in names:
-            continue
-        parts = []
-        for share in preset.style:
-            path = find_style(share.image, loaded.folder, preset=name)
-            if path not in found:
-                found[path] = _read_style(path, preset=name)
-            parts.append(replace(found[path], weight=share.weight, region=share.region))
-        uses[name] = tuple(parts)
-    return Catalogue(loaded.settings, uses, weights_of(loaded))
+    wanted: dict[str, presets.AnyPreset] = {
+        name: preset for name, preset in loaded.settings.presets.items() if names is None or name in names
+    }
+    styled = {
+        name: [(share, find_style(share.image, loaded.folder, preset=name)) for share in preset.style]
+        for name, preset in wanted.items()
+    }
+    started = {
+        name: find_start(preset.start_image, loaded.folder, preset=name)
+        for name, preset in wanted.items()
+        if preset.engine == "gatys" and preset.start_image is not None
+    }
+    named_by: dict[Path, str] = {}
+    for name, parts in styled.items():
+        for _, path in parts:
+            named_by.setdefault(path, f"presets.{name}.style")
+    for name, path in started.items():
+        named_by.setdefault(path, f"presets.{name}.start_image")
+    found = _read(named_by)
+    uses = {
+        name: tuple(replace(found[path], weight=share.weight, region=share.region) for share, path in parts)
+        for name, parts in styled.items()
+    }
+    return Catalogue(loaded.settings, uses, weights_of(loaded), {name: found[path] for name, path in started.items()})
 
 
 def weights_of(loaded: Loaded) -> dict[str, str]:
@@ -127,12 +141,28 @@ def find_style(image: str, folder: Path | None, *, preset: str) -> Path:
     raise ConfigError(f"presets.{preset}.style: {image!r} is not there; looked in {looked}.")
 
 
-def _read_style(path: Path, *, preset: str) -> StyleUse:
-    try:
-        facts = inspection.inspect(path.resolve(), STYLE_LIMITS)
-    except (PhotoRefusedError, OSError) as error:
-        raise ConfigError(f"presets.{preset}.style: {path} cannot be used: {error}") from error
-    return StyleUse(name=path.name, path=path, sha256=facts.sha256)
+def find_start(image: str, folder: Path | None, *, preset: str) -> Path:
+    """Given a start image as the config names it, return its file, relative to the config file; none of them ships."""
+    path = (folder or Path.cwd()) / image
+    with suppress(RuntimeError):  # no such user: looked for as it stands
+        path = (folder or Path.cwd()) / Path(image).expanduser()
+    with suppress(OSError):  # a name too long for any file
+        if path.is_file():
+            return path
+    raise ConfigError(f"presets.{preset}.start_image: {image!r} is not there; looked in {path.parent}.")
+
+
+def _read(named_by: Mapping[Path, str]) -> dict[Path, StyleUse]:
+    """Given image files, each with a key that names it, return them decoded and hashed: in a process of their own."""
+    resolved = [path.resolve() for path in named_by]
+    found = {}
+    for path, facts in zip(named_by, inspection.inspect_apart(resolved, STYLE_LIMITS), strict=True):
+        if isinstance(facts, PhotoRefusedError | OSError):
+            raise ConfigError(f"{named_by[path]}: {path} cannot be used: {facts}") from facts
+        if isinstance(facts, Exception):
+            raise facts
+        found[path] = StyleUse(name=path.name, path=path, sha256=facts.sha256)
+    return found
 
 
 def sha256_of(path: Path) -> str:

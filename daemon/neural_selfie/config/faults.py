@@ -27,12 +27,20 @@ Path = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a date as text: nothing here is a date, but a folder may be called like one."""
+    """Reads a date as text: nothing here is a date, but a folder may be called like one.
+
+    Brackets in brackets end at a depth: PyYAML looks ahead in all of them at once, which takes a second for a kilobyte.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - declared by PyYAML, as an attribute of instances
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 - as PyYAML calls it
+        if self.flow_level > _DEPTH_MAX:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +99,18 @@ def _read(text: str, source: str) -> tuple[Any, dict[Path, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{source}{where}: not valid YAML: {shown(error.problem or error.context or '')}.") from None
+        problem = shown(error.problem or error.context or "")
+        raise ConfigError(f"{source}{where}: not valid YAML: {_cut(problem, 200)}.") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         character = ascii(text[error.position])
         raise ConfigError(f"{source}, line {line}: not valid YAML: the character {character} is not allowed.") from None
     except RecursionError:
         raise _too_deep(source) from None
-    except _CONSTRUCTORS_RAISE as error:
-        raise ConfigError(f"{source}: not valid YAML: {shown(str(error))}.") from None
+    except _CONSTRUCTORS_RAISE:
+        raise ConfigError(
+            f"{source}: a value looks like a number, or has a tag, and cannot be read as that: put text in quotes."
+        ) from None
 
 
 def _lines_of(root: yaml.Node, source: str) -> dict[Path, int]:
@@ -120,7 +131,9 @@ def _walk(node: yaml.Node, path: Path, source: str) -> Iterator[tuple[Path, int]
             line = key.start_mark.line + 1
             name = _key(key, f"{source}, line {line}")
             if name in seen:
-                raise ConfigError(f"{source}, line {line}: {name!r} stands here and on line {seen[name]}: keep one.")
+                raise ConfigError(
+                    f"{source}, line {line}: {_shown(name)} stands here and on line {seen[name]}: keep one."
+                )
             seen[name] = line
             yield (*path, name), line
             yield from _walk(value, (*path, name), source)
@@ -137,7 +150,7 @@ def _key(node: yaml.Node, where: str) -> str:
         raise ConfigError(f"{where}: a list or section cannot be a key.")
     name = str(node.value)
     if node.tag not in {_TEXT_TAG, _MERGE_TAG} or _SURROGATE.search(name):
-        raise ConfigError(f"{where}: the key {name!r} is no text to YAML: put it in quotes.")
+        raise ConfigError(f"{where}: the key {_shown(name)} is no text to YAML: put it in quotes.")
     return name
 
 
@@ -146,6 +159,7 @@ def _too_deep(source: str) -> ConfigError:
 
 
 UNKNOWN_KEY = "unknown_key"  # as pydantic's extra_forbidden, with the known keys in its context
+LACKING = "lacking"  # as pydantic's missing, with what the value is for as its message
 _SECTION, _LIST = "expected `key: value` lines below it", "expected a list, such as [one, two]"
 _EXPECTED = {
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), _SECTION),
@@ -165,17 +179,20 @@ def explained(
 ) -> str:
     """Given pydantic's error, return one line for each fault, in the order of the file."""
     places = [(detail, _without_tags(detail["loc"], model)) for detail in error.errors(include_url=False)]
-    faults: dict[str, int] = {}
-    for detail, place in places:
-        path = place.path
-        if any(len(other.path) > len(path) and other.path[: len(path)] == path for _, other in places if path):
-            continue  # the fault further in says it better
-        variable = next((name for key, name in variables.items() if path[: len(key)] == key), None)
-        where = f"environment variable {variable}" if variable else lines.where(path)
-        faults.setdefault(f"{where}: {_fault(detail, place)}", lines.line(path) or 0)
-    told = sorted(faults, key=lambda fault: faults[fault])
-    more = [f"... and {len(told) - _FAULTS_MAX} more."] if len(told) > _FAULTS_MAX else []
-    return "\n".join(told[:_FAULTS_MAX] + more)
+    outer = {place.path[:length] for _, place in places for length in range(1, len(place.path))}
+    inner = [
+        (detail, place) for detail, place in places if place.path not in outer
+    ]  # the fault further in says it better
+    told: dict[str, None] = {}
+    more = 0
+    for detail, place in sorted(inner, key=lambda pair: lines.line(pair[1].path) or 0):
+        variable = next((name for key, name in variables.items() if place.path[: len(key)] == key), None)
+        where = f"environment variable {variable}" if variable else lines.where(place.path)
+        if len(told) < _FAULTS_MAX:
+            told.setdefault(f"{where}: {_fault(detail, place)}")
+        else:
+            more += 1
+    return "\n".join([*told, *([f"... and {more} more."] if more else [])])
 
 
 def _fault(detail: ErrorDetails, place: "_Place") -> str:
@@ -188,6 +205,8 @@ def _fault(detail: ErrorDetails, place: "_Place") -> str:
         return f"{key}: unknown key; {hint}"
     if detail["type"] == "missing":
         return f"{key}: is missing."
+    if detail["type"] == LACKING:
+        return f"{key}: is missing: {detail['msg']}."
     message = _EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
     message = (message[:1].lower() + message[1:]).replace("input should be", "expected")
     shown = _shown(detail["input"])
@@ -207,13 +226,17 @@ def _shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # an int of more digits than Python prints
         return "this number"
-    return text if len(text) < 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line on a terminal
+    return _cut(text)
+
+
+def _cut(text: str, length: int = 80) -> str:  # by default one line on a terminal
+    return text if len(text) < length else f"{text[: length - 3]}..."
 
 
 def _dotted(path: Path) -> str:
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{shown(part)}" if text else shown(part)
+        text += f"[{part}]" if isinstance(part, int) else f".{_cut(shown(part))}" if text else _cut(shown(part))
     return text
 
 

@@ -1,11 +1,10 @@
-"""Presets: named recipes with their styles, the sweeps they expand to, and which of them a photo asks for.
+"""Presets: named recipes with their styles, the sweeps they expand to, and what one photo may change of them.
 
-Pure: no file is read here. Style images are found by `catalogue.py`; this room only knows their names.
+Pure: no file is read here. Images are found by `catalogue.py`; this room only knows their names.
 """
 
 import itertools
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -23,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from neural_selfie.config.faults import UNKNOWN_KEY
+from neural_selfie.config.faults import LACKING, UNKNOWN_KEY
 from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, type_of
 from neural_selfie.engine.region_names import NAMES, normal_region
 from neural_selfie.errors import SidecarError
@@ -31,7 +30,8 @@ from neural_selfie.files import names
 from neural_selfie.model import Plan, StyleUse
 
 VARIANTS_MAX = 1000  # of one preset; above that, somebody has mistyped
-FOR_THE_CONFIGURATION = ("engine", "recipe", "style", "sweep", "weights")  # who drops photos chooses no files
+# Who drops photos chooses no files.
+FOR_THE_CONFIGURATION = ("engine", "recipe", "style", "sweep", "weights", "start_image")
 
 
 class StyleShare(BaseModel):
@@ -60,6 +60,7 @@ class _PresetFields(BaseModel):
     )
     format: Literal["jpg", "png", "webp"] = Field(default="jpg", description="file format of the picture")
     quality: int = Field(default=95, ge=50, le=100, description="quality of jpg and webp")
+    bits: Literal[8, 16] = Field(default=8, description="for each colour; 16 is for those who edit on, in png only")
     seed: int = Field(default=0, ge=0, lt=2**63, description="the same seed makes the same picture")
     sweep: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
         default_factory=dict, description="number: [values]; every combination becomes a variant"
@@ -81,7 +82,12 @@ class _PresetFields(BaseModel):
                 {"most": VARIANTS_MAX, "count": count},
             )
             faults.append(InitErrorDetails(type=error, loc=("sweep",), input={**self.sweep}))
-        if getattr(self, "engine", "patch") != "gatys":
+        if self.bits > 8 and self.format != "png":  # noqa: PLR2004 - the usual depth
+            shallow = PydanticCustomError("bits", "expected 8: only `format: png` holds more")
+            faults.append(InitErrorDetails(type=shallow, loc=("bits",), input=self.bits))
+        if isinstance(self, GatysPreset):
+            faults += _faults_of_start_image(self)
+        else:
             faults += _faults_of_regions(self.style)
         if faults:
             raise ValidationError.from_exception_data("sweep", faults)
@@ -130,6 +136,23 @@ class PatchPreset(_PresetFields, PatchRecipe):
 
 class GatysPreset(_PresetFields, GatysRecipe):
     """A preset for the `gatys` engine."""
+
+    start_image: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="file, relative to the config file, that `start: file` begins with"
+    )
+
+
+def _faults_of_start_image(preset: GatysPreset) -> list[InitErrorDetails]:
+    """Given a preset, return that its start image is missing, or that it has one which no variant begins with."""
+    wanted = "file" in preset.sweep.get("start", (preset.start,))
+    if wanted == (preset.start_image is not None):
+        return []
+    error = (
+        PydanticCustomError(LACKING, "`start: file` begins with this image; name a file, relative to the config file")
+        if wanted
+        else PydanticCustomError("start_image", "expected none, because nothing here says `start: file`")
+    )
+    return [InitErrorDetails(type=error, loc=("start_image",), input=preset.start_image)]
 
 
 class FeedforwardPreset(_PresetFields, FeedforwardRecipe):
@@ -204,12 +227,23 @@ def recipe_of(preset: _PresetFields, variant: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...], weights: str | None = None) -> list[Plan]:
-    """Given a preset, its resolved styles and weights, return one plan per variant, every number resolved."""
+def plans(
+    name: str,
+    preset: AnyPreset,
+    styles: tuple[StyleUse, ...],
+    weights: str | None = None,
+    start: StyleUse | None = None,
+) -> list[Plan]:
+    """Given a preset and its resolved files, return one plan per variant, every number resolved.
+
+    `start` is the preset's start image; only the variants that say `start: file` have it.
+    """
     result = []
     for variant in variants(preset.sweep):
         numbers = recipe_of(preset, variant).model_dump(mode="json", exclude={"engine"})
         numbers |= {"format": preset.format, "quality": preset.quality}
+        if preset.bits > 8:  # noqa: PLR2004 - the usual depth is not said, so that the keys of older jobs stay right
+            numbers["bits"] = preset.bits
         result.append(
             Plan(
                 preset=name,
@@ -219,6 +253,7 @@ def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...], weights: s
                 styles=styles,
                 seed=preset.seed,
                 weights=weights,
+                start=start if numbers.get("start") == "file" else None,
             )
         )
     return result
@@ -227,61 +262,24 @@ def plans(name: str, preset: AnyPreset, styles: tuple[StyleUse, ...], weights: s
 def overridden(preset: AnyPreset, overrides: Mapping[str, Any]) -> AnyPreset:
     """Given a preset and numbers for one photo, return the preset with them; raise ValidationError for bad ones.
 
-    A swept number that is overridden is no longer swept. Raise SidecarError for what only the configuration may say.
+    A swept number that is overridden is no longer swept. Raise SidecarError for what only the configuration may say,
+    and for `start: file` where the preset has no image to begin with.
     """
+    *others, last = FOR_THE_CONFIGURATION
     for key in FOR_THE_CONFIGURATION:
         if key in overrides:
             raise SidecarError(
-                f"{key!r} cannot be set for one photo: engine, recipe, style, sweep and weights are up to the "
-                "configuration. "
+                f"{key!r} cannot be set for one photo: {', '.join(others)} and {last} are up to the configuration. "
                 "Ask for another preset instead."
             )
     fields = preset.model_dump(mode="python")
+    if isinstance(preset, GatysPreset) and "start" in overrides:
+        if overrides["start"] != "file":
+            fields["start_image"] = None  # nothing asks for it any more
+        elif preset.start_image is None:
+            raise SidecarError(
+                "'start: file' cannot be set for one photo of a preset that has no start_image: which image to begin "
+                "with is up to the configuration. Ask for another preset, or another start."
+            )
     fields["sweep"] = {key: values for key, values in preset.sweep.items() if key not in overrides}
     return type(preset).model_validate(fields | dict(overrides))
-
-
-def matching(
-    dropped: PurePath,
-    *,
-    sidecar: Sidecar | None,
-    rules: Sequence[Rule],
-    presets: Mapping[str, AnyPreset],
-    default_presets: Sequence[str],
-) -> tuple[str, ...]:
-    """Given a path relative to the inbox, return the names of the presets that the photo asks for.
-
-    The nearest wish wins: the photo's sidecar, then a folder named like a preset (the innermost), then the first rule
-    whose glob matches, then the default presets. Folders and globs do not mind capitals, nor in which form a system
-    writes accents. Raise SidecarError when a sidecar names a preset that is not there.
-    """
-    if sidecar is not None and sidecar.presets is not None:
-        for name in sidecar.presets:
-            if name not in presets:
-                raise SidecarError(
-                    f"the sidecar asks for the preset {name!r}, which does not exist. There are: {', '.join(presets)}."
-                )
-        return tuple(dict.fromkeys(sidecar.presets))
-    alike = {_folded(name): name for name in reversed(tuple(presets))}
-    for folder in reversed(dropped.parts[:-1]):
-        if folder in presets or _folded(folder) in alike:
-            return (folder if folder in presets else alike[_folded(folder)],)
-    for rule in rules:
-        if _matches(dropped, rule.match):
-            return tuple(dict.fromkeys(rule.presets))
-    return tuple(dict.fromkeys(default_presets))
-
-
-def _folded(name: str) -> str:
-    return _composed(name).casefold()
-
-
-def _matches(dropped: PurePath, pattern: str) -> bool:
-    from wcmatch import glob  # noqa: PLC0415 - `status` matches nothing, and answers sooner without it
-
-    flags = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTMATCH | glob.FORCEUNIX
-    return glob.globmatch(_composed(dropped.as_posix()), _composed(pattern), flags=flags)
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)  # macOS writes ü as u and two dots

@@ -18,6 +18,7 @@ from PIL.Image import Transpose
 
 from neural_selfie.engine import exif as tags_of_camera
 from neural_selfie.engine import metadata, reading
+from neural_selfie.engine.deep_png import deepened
 from neural_selfie.engine.profiles import srgb_profile, to_srgb
 from neural_selfie.errors import EngineFailedError, PhotoTooLargeError
 from neural_selfie.model import Limits
@@ -84,13 +85,15 @@ def encode(
     *,
     format: Literal["jpg", "png", "webp"] = "jpg",  # noqa: A002 - the word that presets use
     quality: int = 95,
+    bits: int = 8,
     alpha: Pixels | None = None,
     exif: bytes | None = None,
     embedded: str | None = None,
 ) -> bytes:
     """Given sRGB pixels (H, W, 3) in 0..1 and alpha (H, W) of the same size, return the bytes of a picture file.
 
-    The same arguments give the same bytes. JPEG is written 4:4:4 and on white where `alpha` is transparent; `exif`
+    The same arguments give the same bytes. `bits` for each colour is 8, or 16 in a PNG, for those who go on editing.
+    JPEG is written 4:4:4 and on white where `alpha` is transparent; `exif`
     comes from `carried_exif`; `embedded` is the record's JSON (metadata.py). Raise PhotoTooLargeError where the
     format ends, EngineFailedError for pixels that are not numbers.
     """
@@ -100,13 +103,16 @@ def encode(
             f"A picture of {width} × {height} pixels is more than {format} files can hold "
             f"({LONGEST_EDGE_PX[format]} on the long edge). Choose another format or a smaller size."
         )
-    image = _eight_bits(pixels, alpha, keep_alpha=format != "jpg")
+    shown = _shown(pixels, alpha, keep_alpha=format != "jpg")
+    image = _eight_bits(shown)
     common = {"icc_profile": srgb_profile(), "exif": exif or b""}
     if format == "jpg":
         # Never optimize=True: Pillow guesses the buffer it needs, and paint in 4:4:4 needs more.
         encoded = _saved(image, "JPEG", quality=quality, subsampling=0, **common)
     elif format == "png":
         encoded = _saved(image, "PNG", **common)
+        if bits == 16:  # noqa: PLR2004 - the deeper of two depths
+            encoded = deepened(encoded, np.rint(shown * 65535).astype(np.uint16))
     else:
         encoded = _saved(image, "WEBP", quality=quality, method=4, **common)
     return encoded if embedded is None else metadata.embed(encoded, embedded)
@@ -135,7 +141,7 @@ def fitted(alpha: Pixels | None, shape: tuple[int, int]) -> Pixels | None:
 
 def preview(pixels: Pixels, long_edge_px: int, *, alpha: Pixels | None = None) -> bytes:
     """Given sRGB pixels (H, W, 3) in 0..1, return a small JPEG, at most `long_edge_px` long and never enlarged."""
-    image = _eight_bits(pixels, alpha, keep_alpha=False)
+    image = _eight_bits(_shown(pixels, alpha, keep_alpha=False))
     image.thumbnail((long_edge_px, long_edge_px), Image.Resampling.LANCZOS)
     return _saved(image, "JPEG", quality=PREVIEW_QUALITY)
 
@@ -187,12 +193,16 @@ def _deep_grey(image: Image.Image, decoded: reading.Decoded) -> tuple[Pixels, Pi
     return np.ascontiguousarray(rgb, dtype=np.float32), alpha, remarks + more
 
 
-def _eight_bits(pixels: Pixels, alpha: Pixels | None, *, keep_alpha: bool) -> Image.Image:
-    """Given pixels and alpha in 0..1, return an image of 8 bits: RGBA if there is alpha to keep, else RGB on white."""
+def _shown(pixels: Pixels, alpha: Pixels | None, *, keep_alpha: bool) -> Pixels:
+    """Given pixels and alpha, return them in 0..1: with alpha as fourth channel if it is to be kept, else on white."""
     if not np.isfinite(pixels).all():
         raise EngineFailedError("The engine painted pixels that are not numbers.")
     if alpha is not None and not keep_alpha:
         pixels = pixels * alpha[..., None] + (1 - alpha[..., None])
     elif alpha is not None:
         pixels = np.concatenate([pixels, alpha[..., None]], axis=-1)
-    return Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
+    return np.clip(pixels, 0, 1)
+
+
+def _eight_bits(shown: Pixels) -> Image.Image:
+    return Image.fromarray(np.rint(shown * 255).astype(np.uint8))

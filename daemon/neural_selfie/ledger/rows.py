@@ -54,7 +54,9 @@ def plan_json(plan: Plan) -> str:
     kept = {} if mask is None else {"mask": {"name": mask.name, "path": str(mask.path), "sha256": mask.sha256}}
     parts = {"preset": plan.preset, "engine": plan.engine, "variant": dict(plan.variant), "recipe": dict(plan.recipe)}
     weights = {} if plan.weights is None else {"weights": plan.weights}
-    return canonical_json(parts | {"styles": styles, "seed": plan.seed} | weights | kept)
+    begin = plan.start
+    start = {} if begin is None else {"start": {"name": begin.name, "path": str(begin.path), "sha256": begin.sha256}}
+    return canonical_json(parts | {"styles": styles, "seed": plan.seed} | weights | kept | start)
 
 
 def plan_from(text: str) -> Plan:
@@ -63,14 +65,17 @@ def plan_from(text: str) -> Plan:
     styles = tuple(StyleUse(**style | {"path": Path(style["path"])}) for style in parts.pop("styles"))
     mask = parts.pop("mask", None)
     kept = None if mask is None else MaskUse(**mask | {"path": Path(mask["path"])})
-    return Plan(styles=styles, mask=kept, **parts)
+    begin = parts.pop("start", None)
+    start = None if begin is None else StyleUse(**begin | {"path": Path(begin["path"])})
+    return Plan(styles=styles, mask=kept, start=start, **parts)
 
 
 def plan_key(plan: Plan) -> str:
     """Given a plan, return the SHA-256 of all that decides how its picture looks and what it is called.
 
     Where a style lies and what its file is called do not count, its bytes do; 1 and 1.0 are the same number. What came
-    later (weights, regions, masks) counts only where it is used, so that the keys of older ledgers stay right.
+    later (weights, regions, masks, start images) counts only where it is used, so that the keys of older ledgers stay
+    right.
     """
     styles = [[style.sha256, style.weight, *([] if style.region is None else [style.region])] for style in plan.styles]
     parts = [plan.preset, plan.engine, dict(plan.variant), dict(plan.recipe), styles, plan.seed]
@@ -78,6 +83,8 @@ def plan_key(plan: Plan) -> str:
         parts.append({"weights": plan.weights})
     if plan.mask is not None:
         parts.append({"mask": plan.mask.sha256})
+    if plan.start is not None:
+        parts.append({"start": plan.start.sha256})
     return hashlib.sha256(canonical_json(_plain(parts)).encode("ascii")).hexdigest()
 
 

@@ -19,8 +19,9 @@ CEILING: Final = 8
 def batchable(plan: Plan, other: Plan) -> bool:
     """Given two plans for one photo, return whether they are painted in one go.
 
-    They are variants of the same sweep that differ in numbers of BATCHED only; seed, styles, mask, weights, size and
-    format are the same. All that differs stands in `variant`, so from one recipe and the variants follow the others.
+    They are variants of the same sweep that differ in numbers of BATCHED only; seed, styles, mask, start image,
+    weights, size and format are the same. All that differs stands in `variant`, so from one recipe and the variants
+    follow the others.
     """
     if plan.engine not in ENGINES or plan.variant.keys() != other.variant.keys():
         return False

@@ -42,7 +42,7 @@ def record_of(
         ),
         preset=plan.preset,
         variant=dict(plan.variant),
-        recipe=dict(plan.recipe) | mask_part(plan) | together_part(task),
+        recipe=dict(plan.recipe) | mask_part(plan) | start_part(plan) | together_part(task),
         styles=tuple(record.StylePart(name=use.name, sha256=use.sha256, weight=use.weight) for use in plan.styles),
         engine=engine_part(plan.engine, painting),
         seed=plan.seed,
@@ -76,6 +76,11 @@ def mask_part(plan: Plan) -> dict[str, Any]:
         return {}
     regions = [use.region for use in plan.styles]
     return {"mask": {"name": plan.mask.name, "sha256": plan.mask.sha256, "regions": regions}}
+
+
+def start_part(plan: Plan) -> dict[str, Any]:
+    """Given a plan, return what its record says of the image that `start: file` began with: name and hash."""
+    return {} if plan.start is None else {"start_image": {"name": plan.start.name, "sha256": plan.start.sha256}}
 
 
 def together_part(task: Task) -> dict[str, Any]:

@@ -100,9 +100,10 @@ class _Painting:
         task = self._task
         self._tell("decode", 0.0)
         picture = images.decode(task.photo_path, task.limits, name=task.photo_name)
-        styles = [(_style(use), use.weight) for use in task.plan.styles]
+        styles = [(_image(use, "style"), use.weight) for use in task.plan.styles]
+        start = None if task.plan.start is None else _image(task.plan.start, "start")
         self._lap("decode")
-        paintings = self._stylize(picture, styles, self._masks(picture))
+        paintings = self._stylize(picture, styles, self._masks(picture), start)
         self._lap("paint")
         preview = images.preview(picture.pixels, PREVIEW_PX, alpha=picture.alpha)
         results = []
@@ -128,7 +129,11 @@ class _Painting:
         return region_shares(pixels, [use.region for use in plan.styles], *size, alpha=alpha)
 
     def _stylize(
-        self, picture: "Picture", styles: "list[tuple[torch.Tensor, float]]", masks: "torch.Tensor | None"
+        self,
+        picture: "Picture",
+        styles: "list[tuple[torch.Tensor, float]]",
+        masks: "torch.Tensor | None",
+        start: "torch.Tensor | None",
     ) -> "list[Stylized]":
         import torch  # noqa: PLC0415 - see the module docstring
 
@@ -146,6 +151,7 @@ class _Painting:
             cache=task.cache,
             on_step=self._on_step,
             masks=masks,
+            start=start,
         )
 
     def _on_step(self, step: "Step") -> None:
@@ -183,6 +189,7 @@ class _Painting:
             pixels,
             format=recipe["format"],
             quality=recipe["quality"],
+            bits=recipe.get("bits", 8),
             alpha=images.fitted(picture.alpha, pixels.shape[:2]),
             exif=images.carried_exif(
                 picture,
@@ -219,7 +226,7 @@ def recipe_of(task: Task) -> Recipe:
     return recipe
 
 
-def _style(use: StyleUse) -> "torch.Tensor":
+def _image(use: StyleUse, kind: str) -> "torch.Tensor":
     import torch  # noqa: PLC0415
 
     from neural_selfie.engine import images  # noqa: PLC0415
@@ -228,7 +235,7 @@ def _style(use: StyleUse) -> "torch.Tensor":
     try:
         picture = images.decode(path, _STYLE_LIMITS)
     except (SelfieError, OSError) as error:
-        raise StyleUnavailableError(f"The style image {use.name} cannot be read: {error}") from error
+        raise StyleUnavailableError(f"The {kind} image {use.name} cannot be read: {error}") from error
     return torch.from_numpy(picture.pixels).permute(2, 0, 1)
 
 
