@@ -35,7 +35,7 @@ PLAIN_EVALUATIONS = 300
 NEAR = 1.05  # of the plain program's loss
 CONTENT_WEIGHTS = (0.1, 0.2, 0.4, 0.6, 1.0, 1.6, 2.4, 3.8)
 # The plain program's losses, reached by our own means.
-OURS: Mapping[str, Any] = {"optimiser": "lbfgs", "arithmetic": "fast", "history": 20, "tolerance": 0.0}
+OURS: Mapping[str, Any] = {"optimiser": "lbfgs", "arithmetic": "fast", "history": 80, "tolerance": 0.0}
 
 
 class EnoughError(Exception):
@@ -52,6 +52,7 @@ class Bench:
     width: int
     repeats: int
     quick: bool
+    layers: tuple[str, ...] = ("paper", "tutorial")
 
     @property
     def long_edge_px(self) -> int:
@@ -98,7 +99,7 @@ def our_seconds(bench: Bench, recipe: GatysRecipe) -> list[float]:
 def evaluation(bench: Bench) -> list[Row]:
     """Measure the seconds of one evaluation: loss, gradient and the optimiser's step."""
     count, rows = 5, []
-    for name in ("paper", "tutorial"):
+    for name in bench.layers:
         ways = {
             "plain": None,
             "ours, direct": bench.recipe(recipe=name, iterations=count + 2),
@@ -132,7 +133,7 @@ def taking_turns(bench: Bench, name: str, ways: Mapping[str, GatysRecipe | None]
 def equal_loss(bench: Bench) -> list[Row]:
     """Measure when each way comes within 5 % of the loss that the plain loop has after 300 evaluations."""
     rows: list[Row] = []
-    for name in ("paper", "tutorial"):
+    for name in bench.layers:
         plain = plain_trace(bench, name)
         # The loop explodes now and then: then what it had come to before counts.
         target = NEAR * min(total for total, _ in plain)
@@ -144,7 +145,6 @@ def equal_loss(bench: Bench) -> list[Row]:
         for way, numbers in {
             "ours, one scale": {},
             "ours, two scales": {"coarsest_px": max(32, edge // 2), "scale_ratio": 0.5, "coarse_iterations": 40},
-            "ours, three scales": {"coarsest_px": max(32, edge // 4), "scale_ratio": 0.5, "coarse_iterations": 40},
         }.items():
             recipe = bench.recipe(**{"recipe": name, "iterations": PLAIN_EVALUATIONS, **OURS, **numbers})
             rows.append(_reached(name, way, until(bench, recipe, target), plain[-1][1]))
@@ -331,6 +331,7 @@ def main() -> None:
     parser.add_argument("--only", help=f"sections, separated by commas: {', '.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="at 256 x 192 px")
     parser.add_argument("--size", type=int, help="long edge of the usual picture, px (512; quick: 256)")
+    parser.add_argument("--layers", default="paper,tutorial", help="of which recipes, for the first two sections")
     parser.add_argument("--repeats", type=int, default=3, help="how often each measurement is made")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="threads of PyTorch on the CPU")
@@ -344,7 +345,8 @@ def main() -> None:
         return
     device, edge = torch.device(given.device), given.size or (256 if given.quick else 512)
     with tempfile.TemporaryDirectory() as folder, measured.random_weights(Path(folder)) as weights:
-        bench = Bench(device, weights, edge * 3 // 4, edge, given.repeats, given.quick)
+        layers = tuple(given.layers.split(","))
+        bench = Bench(device, weights, edge * 3 // 4, edge, given.repeats, given.quick, layers)
         for name in given.only.split(",") if given.only else SECTIONS:
             measure, title, note = SECTIONS[name]
             measured.write(

@@ -1,7 +1,6 @@
 """The `gatys` engine through `stylize`: what the plain program computes, and what it promises for any photo."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from neural_selfie.engine.gatys.store import Store
 from neural_selfie.errors import EngineFailedError, WeightsUnavailableError
 from small_vgg import apart, smooth
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PHOTO, STYLE = smooth(48, 64, 1, torch.float32)[0], smooth(64, 56, 2, torch.float32)[0]
 GRAM: dict[str, Any] = {
     "style_loss": "gram",
@@ -35,22 +36,6 @@ QUICK: dict[str, Any] = GRAM | {
     "scale_ratio": 0.5,
     "tolerance": 0.0,
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Where others are at work, pictures as small as these wait longer for a second thread than they take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with a random VGG-19."""
-    with random_vgg.written(tmp_path_factory.mktemp("weights")) as path:
-        yield path
 
 
 def numbers(**given: Any) -> GatysRecipe:

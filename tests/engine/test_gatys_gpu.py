@@ -1,13 +1,11 @@
 """What the `gatys` engine does differently on a GPU, against what it does on the CPU. Run with `pytest -m gpu`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-import random_vgg
 from neural_selfie.engine import GatysRecipe, stylize
 from neural_selfie.engine.gatys import losses
 from neural_selfie.engine.gatys import weights as vgg
@@ -22,13 +20,6 @@ pytestmark = pytest.mark.gpu
 
 PHOTO, STYLE = smooth(96, 128, 1, torch.float32)[0], smooth(112, 96, 2, torch.float32)[0]
 DIRECT: dict[str, Any] = {"size": 128, "arithmetic": "direct", "iterations": 5, "coarsest_px": 128, "tolerance": 0.0}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with a random VGG-19."""
-    with random_vgg.written(tmp_path_factory.mktemp("weights")) as path:
-        yield path
 
 
 def objective(recipe: GatysRecipe, weights: Path) -> Objective:

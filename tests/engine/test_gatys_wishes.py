@@ -1,6 +1,5 @@
 """What a person can wish of the `gatys` engine: start, colours, faces, several styles, regions, sweeps."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 import plain_gatys
-import random_vgg
 from neural_selfie.engine import GatysRecipe, stylize
 from neural_selfie.engine.colour import luminance
 from neural_selfie.engine.entry import stylize_batch
 from neural_selfie.engine.faces import face_map
 from neural_selfie.engine.gatys import weights as vgg
 from small_vgg import smooth
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PHOTO, STYLE = smooth(48, 64, 1, torch.float32)[0], smooth(64, 56, 2, torch.float32)[0]
 RED = STYLE * torch.tensor([1.0, 0.3, 0.3])[:, None, None]
@@ -30,22 +30,6 @@ GRAM: dict[str, Any] = {
     "content_layers": {"relu3_1": 1.0},
 }
 ONE_SCALE: dict[str, Any] = GRAM | {"size": 64, "coarsest_px": 64, "iterations": 20, "tolerance": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Where others are at work, pictures as small as these wait longer for a second thread than they take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with a random VGG-19."""
-    with random_vgg.written(tmp_path_factory.mktemp("weights")) as path:
-        yield path
 
 
 def numbers(**given: Any) -> GatysRecipe:

@@ -3,13 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-import random_vgg
 from neural_selfie.engine.gatys import memory
 from neural_selfie.engine.gatys import weights as vgg
 from neural_selfie.engine.gatys.network import Network, network
@@ -41,13 +39,6 @@ steps = [[step.scale, step.iteration] for step in painted.trace]
 finite = bool(torch.isfinite(painted.image).all())
 print(json.dumps([limited, painted.warnings, steps, list(painted.image.shape), finite]))
 """
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with a random VGG-19."""
-    with random_vgg.written(tmp_path_factory.mktemp("weights")) as path:
-        yield path
 
 
 @pytest.fixture(scope="module")

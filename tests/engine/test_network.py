@@ -1,6 +1,6 @@
 """VGG-19 forward and backward by hand, against modules with automatic gradients; and Winograd against a convolution."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 
 import pytest
@@ -15,6 +15,8 @@ from neural_selfie.engine.gatys.network import LAYERS, Network, Padding, Tape, n
 from neural_selfie.engine.gatys.pooling import Pooling
 from small_vgg import SmallVgg, apart, small_vgg, smooth
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 LOOKED_AT = [
     pytest.param(LAYERS, id="all"),
@@ -23,15 +25,6 @@ LOOKED_AT = [
     pytest.param(("relu1_2", "conv2_2", "relu3_4"), id="last of a block"),
     pytest.param(("conv4_3",), id="one"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Where others are at work, convolutions as small as these wait longer for a second thread than they take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def forward(net: Network, image: Tensor, *, keep: bool = True) -> tuple[list[Tape], dict[str, Tensor]]:

@@ -1,6 +1,6 @@
 """The loss of a picture and its gradient: against a plain program, and the same however memory is spent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -15,6 +15,8 @@ from neural_selfie.engine.gatys.network import Network, Padding, network
 from neural_selfie.engine.gatys.objective import Goal, Losses, Objective, Spending, StyleTarget, features_of, moments_of
 from small_vgg import SmallVgg, apart, small_vgg, smooth
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 CONTENT = {"relu2_2": 0.7, "conv3_2": 2.0}
 SHALLOW = {"relu1_1": 1.0, "conv2_1": 0.5, "relu3_1": 3.0}  # sees 13 px around, so that tiles of 32 px are cut
@@ -28,15 +30,6 @@ WAYS = [
     pytest.param(Spending(0, 48, 1), id="tiles in strips"),
     pytest.param(Spending(3, 32, 1), id="tiles in strips, three blocks again"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Where others are at work, convolutions as small as these wait longer for a second thread than they take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def net_of(vgg: SmallVgg, layers: Mapping[str, float], padding: Padding = "zeros") -> Network:
