@@ -189,11 +189,16 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_inspection_loads_neither_torch_nor_numpy() -> None:
-    """The inspector's process stays small."""
-    program = "import sys, neural_selfie.inspection; print(*sorted({'torch', 'numpy', 'PIL'} & {*sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["PIL"]
+def test_inspection_loads_neither_torch_nor_numpy(tmp_path: Path) -> None:
+    """The inspector's process stays small, and one that only knows of it has no decoder at all."""
+    program = (
+        "import sys; from pathlib import Path; from neural_selfie import inspection, model\n"
+        "heavy = lambda: sorted({'torch', 'numpy', 'PIL'} & {*sys.modules})\n"
+        "print(heavy()); inspection.inspect(Path(sys.argv[1]), model.Limits()); print(heavy())"
+    )
+    command = [sys.executable, "-c", program, str(photo(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "['PIL']"]
 
 
 def test_limited_process_inspects_large_photos_and_survives_hostile_ones(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Sidecars: the wishes for one photo in `<photo>.yaml` beside it, written by whoever may drop photos.
 
-Nothing in one can stop the daemon or make it read another file: at most 64 KiB are read, links are not followed, and
+Nothing in one can stop the daemon or make it read another file: at most 16 KiB are read, links are not followed, and
 whatever cannot be understood becomes a SidecarError in words of the person who wrote it.
 """
 
@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from neural_selfie.config import faults
 from neural_selfie.config.presets import Sidecar
 from neural_selfie.errors import ConfigError, SidecarError
+from neural_selfie.files.names import NAME_BYTES
 
-_BYTES_MAX = 64 * 1024
-_TOO_LONG = "the sidecar is too long: 64 KiB are the limit."
+_BYTES_MAX = 16 * 1024  # read in the daemon's own loop, where the worst that YAML can say so takes a quarter second
+_TOO_LONG = "the sidecar is too long: 16 KiB are the limit."
 
 
 def beside(path: Path) -> Path | None:
@@ -31,7 +32,7 @@ def beside(path: Path) -> Path | None:
 def text_of(path: Path) -> str | None:
     """Given a photo's path, return the text of its sidecar, if it has one.
 
-    Raise SidecarError if it is longer than 64 KiB, no UTF-8 text or may not be read.
+    Raise SidecarError if it is longer than 16 KiB, no UTF-8 text or may not be read.
     """
     sidecar = beside(path)
     try:
@@ -71,6 +72,11 @@ def read(text: str) -> Sidecar:
     except ConfigError as error:
         raise SidecarError(str(error)) from None
     try:
-        return Sidecar.model_validate(lines.data)
+        wishes = Sidecar.model_validate(lines.data)
     except ValidationError as error:
         raise SidecarError(faults.explained(error, lines, {}, Sidecar)) from None
+    if any(len(preset) > NAME_BYTES for preset in wishes.presets or ()):
+        raise SidecarError("the sidecar asks for a preset whose name is longer than any name is.")
+    if wishes.mask is not None and len(os.fsencode(wishes.mask)) > NAME_BYTES:
+        raise SidecarError("the sidecar asks for a mask whose name is longer than the name of any file.")
+    return wishes

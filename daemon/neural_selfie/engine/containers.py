@@ -4,18 +4,28 @@ Decoders are lenient where this must be strict: several of them paint the missin
 black and say nothing. `ends_early` guarantees that a JPEG, PNG, GIF, WebP, HEIF or AVIF file that was cut anywhere is
 found out, also when the copying program first stretched the file to its full length with zeros. It does not
 guarantee that for uncompressed TIFF and BMP stretched with zeros (they are black pictures like any other), and it
-does not decode: damage inside the compressed data is for the decoder to find.
+does not decode: damage inside the compressed data is for the decoder to find. `overfull` is to be asked first: it
+bounds the time that all the others, and the decoders' own walks, can take.
 """
 
+import itertools
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
-SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
+EOI, SOS = 0xD9, 0xDA
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-RESTARTS_AND_SINGLES = frozenset({0x01, *range(0xD0, 0xD9)})
+MOST_PARTS: Final = 100_000  # a PNG of 256 MiB in libpng's pieces of 8 KiB has 32,768
+MOST_FILL_BYTES: Final = 64 * 1024  # between the segments of a JPEG: Pillow reads each of them by itself
+MOST_TIFF_VALUES: Final = 300_000  # of one tag that is no text: the colour map of 16 bits has 196,608
+KEPT_CHUNKS: Final = frozenset({"tRNS", "eXIf"})  # that a PNG's pixels can be understood without, but not the picture
+
+# Where a segment begins: fill bytes, stuffed bytes, restarts and TEM stand alone (ITU T.81 B.1.1.2, table B.1).
+MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+
+TIFF_BYTE_TYPES = frozenset({1, 2, 6, 7})  # BYTE, ASCII, SBYTE, UNDEFINED (TIFF 6.0, section 2)
 
 # Inside entropy-coded data only these end the scan (ITU T.81 B.1.1.2, B.2.1); anything else there is damage, which
 # libjpeg skips as well.
@@ -40,26 +50,16 @@ def jpeg_segments(data: bytes) -> Iterator[Part]:
     follows EOI (further pictures of an MPO, the video of a motion photo) is not looked at.
     """
     position = 2
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0:
-            return
-        while data[position + 1 : position + 2] == b"\xff":  # fill bytes
-            position += 1
-        if position + 2 > len(data):
-            return
-        marker = data[position + 1]
-        position += 2
+    while found := MARKER.search(data, position):
+        marker, position = found[1][0], found.end()
         if marker == EOI:
             yield Part("D9", position, position)
             return
-        if marker == 0 or marker in RESTARTS_AND_SINGLES:
-            continue
         length = int.from_bytes(data[position : position + 2])
         start, end = position + 2, position + max(length, 2)
         if marker == SOS:
-            found = END_OF_SCAN.search(data, end)
-            end = found.start() if found else len(data)
+            scan_end = END_OF_SCAN.search(data, end)
+            end = scan_end.start() if scan_end else len(data)
         yield Part(f"{marker:02X}", start, end)
         if end > len(data):
             return
@@ -104,6 +104,26 @@ def boxes(data: bytes) -> Iterator[Part]:
         position = end
 
 
+WALKS: Final[Mapping[str, Callable[[bytes], Iterator[Part]]]] = {
+    "jpeg": jpeg_segments,
+    "png": png_chunks,
+    "webp": riff_chunks,
+    "heif": boxes,
+    "avif": boxes,
+}
+
+
+def overfull(kind: str, data: bytes) -> bool:
+    """Given a file's bytes and its kind (formats.py), say whether it has more parts than any picture needs.
+
+    A file of nothing but headers keeps every program busy that walks it: decoders, and everything here.
+    """
+    if kind == "tiff":
+        return any(count > MOST_TIFF_VALUES for count in _tiff_counts(data))
+    parts = list(itertools.islice(WALKS[kind](data), MOST_PARTS + 1)) if kind in WALKS else []
+    return len(parts) > MOST_PARTS or (kind == "jpeg" and _fill_bytes(parts) > MOST_FILL_BYTES)
+
+
 def ends_early(kind: str, data: bytes) -> bool:
     """Given a file's bytes and its kind (formats.py), say whether bytes are missing at its end."""
     early = False  # BMP has nothing to tell it by: Pillow raises
@@ -137,12 +157,17 @@ def broken_png_chunk(data: bytes) -> bool:
 
     Pillow does not check those of the image data.
     """
-    view = memoryview(data)
-    critical = (part for part in png_chunks(data) if part.name[:1].isupper())
-    return any(
-        zlib.crc32(view[part.start - 4 : part.end]) != int.from_bytes(data[part.end : part.end + 4])
-        for part in critical
+    return any(_broken(data, part) for part in png_chunks(data) if part.name[:1].isupper())
+
+
+def bare_png(data: bytes) -> bytes:
+    """Given a whole PNG file, return it without texts, profiles, times and what else is no part of the picture."""
+    parts = (
+        data[part.start - 8 : part.end + 4]
+        for part in png_chunks(data)
+        if part.name[:1].isupper() or (part.name in KEPT_CHUNKS and not _broken(data, part))
     )
+    return PNG_SIGNATURE + b"".join(parts)
 
 
 def single_scan(data: bytes) -> bytes | None:
@@ -162,14 +187,50 @@ def single_scan(data: bytes) -> bytes | None:
     return data[:end_of_scan] + bytes(32)
 
 
-def _tiff_directory_end(data: bytes) -> int:
-    """Given a TIFF file, return where its first directory ends; also BigTIFF."""
+def _broken(data: bytes, chunk: Part) -> bool:
+    view = memoryview(data)
+    return zlib.crc32(view[chunk.start - 4 : chunk.end]) != int.from_bytes(data[chunk.end : chunk.end + 4])
+
+
+def _fill_bytes(parts: list[Part]) -> int:
+    """Given the segments of a JPEG, return how many bytes stand between them that are no part of any."""
+    headers = ((part.start - (2 if part.name == "D9" else 4), part.end) for part in parts)
+    ends = itertools.chain([2], (part.end for part in parts))
+    return sum(start - end for (start, _), end in zip(headers, ends, strict=False))
+
+
+def _tiff_directory(data: bytes) -> tuple[str, int, int] | None:
+    """Given a TIFF file, return how its numbers are read, where its first directory ends, and its entries; or None."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in {b"+\0", b"\0+"}
-    pointer, counter, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
+    pointer, counter, entry = ("Q", "Q", "HHQQ") if big else ("I", "H", "HHII")
     try:
         (offset,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
         (entries,) = struct.unpack_from(order + counter, data, offset)
     except (struct.error, OverflowError):
+        return None
+    return order + entry, offset + struct.calcsize(order + counter), entries
+
+
+def _tiff_directory_end(data: bytes) -> int:
+    """Given a TIFF file, return where its first directory ends; also BigTIFF."""
+    directory = _tiff_directory(data)
+    if directory is None:
         return len(data) + 1
-    return int(offset + struct.calcsize(order + counter) + entries * entry)
+    form, start, entries = directory
+    return start + entries * struct.calcsize(form)
+
+
+def _tiff_counts(data: bytes) -> Iterator[int]:
+    """Given a TIFF file, yield how many values each tag of its first directory has, except texts and plain bytes."""
+    directory = _tiff_directory(data)
+    if directory is None:
+        return
+    form, start, entries = directory
+    for number in range(min(entries, MOST_PARTS)):
+        try:
+            _, kind, count, _ = struct.unpack_from(form, data, start + number * struct.calcsize(form))
+        except (struct.error, OverflowError):
+            return
+        if kind not in TIFF_BYTE_TYPES:
+            yield count

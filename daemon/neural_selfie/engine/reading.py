@@ -1,16 +1,17 @@
 """Open a dropped file with Pillow, safely: limits first, then the decode, and every failure in words for the dropper.
 
 Guarantees: only decoders on the list of formats.py run; size limits are checked before a pixel is decoded; a file
-that ends early is never decoded into grey; any exception that a decoder raises becomes one class of errors.py; no
-setting of Pillow is changed. It does not guard against a decoder that crashes the process: that is why inspection.py
-runs in a process of its own. Free of numpy and torch.
+that ends early is never decoded into grey; any exception that a decoder raises becomes one class of errors.py; files
+that are made to be slow (more parts or scans than any picture needs) are refused beforehand; no setting of Pillow is
+changed. It does not guard against a decoder that crashes or hangs: that is why inspection.py runs in a process of its
+own. Free of numpy and torch.
 """
 
 import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from PIL import Image, ImageFile
@@ -35,6 +36,11 @@ from neural_selfie.model import Limits
 
 MIB: Final = 1024 * 1024
 MOST_SCANS: Final = 500  # of a progressive JPEG; libjpeg-turbo's djpeg suggests the same number against slow files
+MOST_SCANNED_MEGAPIXELS: Final = 4_000  # scans times pixels: 3 s; 200 megapixels in the usual ten scans are 2,000
+MOST_EXIF_BYTES: Final = MIB  # an APP1 segment of a JPEG holds 64 kB; Pillow reads a fraction in a microsecond
+
+_UNREAD_EXIF: Final = "The camera's notes in the photo (EXIF) cannot be read and are ignored."
+_UNREAD_NOTES: Final = "Texts or a colour profile in the photo are damaged or far too long, and are ignored."
 
 OPENERS: Final[dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
     "jpeg": JpegImageFile,  # of an MPO this is the first picture
@@ -66,21 +72,28 @@ class Decoded:
         return (height, width) if self.orientation >= 5 else (width, height)  # noqa: PLR2004 - 5..8 lie on their side
 
 
-def read(data: bytes, name: str, limits: Limits) -> Decoded:
+def read(data: bytes, name: str, limits: Limits, sized: Callable[[int], None] = lambda _: None) -> Decoded:
     """Given the bytes of a file and its name (fit to be shown), return the decoded picture.
 
-    Raise NotAPictureError, TruncatedPhotoError, DamagedPhotoError, PhotoTooLargeError or PhotoTooSmallError.
+    `sized` is told how many pixels it has once the header says so, before they are decoded. Raise NotAPictureError,
+    TruncatedPhotoError, DamagedPhotoError, PhotoTooLargeError or PhotoTooSmallError.
     """
     check_bytes(len(data), name, limits)
     kind = _kind(data, name)
+    if containers.overfull(kind, data):
+        raise _damaged(name)
     if containers.ends_early(kind, data):
         raise too_short(name)
     if kind == "png" and containers.broken_png_chunk(data):
         raise _too_short_or_damaged(data, name)
-    if kind == "jpeg" and sum(part.name == "DA" for part in containers.jpeg_segments(data)) > MOST_SCANS:
-        raise _damaged(name)
     with failures_in_words(data, name, limits):
-        return _decode(data, kind, name, limits)
+        try:
+            return _decode(data, kind, name, limits, sized)
+        except (ValueError, SyntaxError, OSError):
+            if kind != "png" or (bare := containers.bare_png(data)) == data:
+                raise
+            decoded = _decode(bare, kind, name, limits, sized)
+    return replace(decoded, warnings=(*decoded.warnings, _UNREAD_NOTES))
 
 
 @contextmanager
@@ -139,12 +152,15 @@ def _kind(data: bytes, name: str) -> str:
     )
 
 
-def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Decoded:
+def _decode(data: bytes, kind: str, name: str, limits: Limits, sized: Callable[[int], None]) -> Decoded:
     opener = _heif_opener(name) if kind == "heif" else OPENERS[kind]
     image = opener(io.BytesIO(containers.single_scan(data) or data if kind == "jpeg" else data))
     if isinstance(image, TiffImageFile) and _is_preview_of_raw(image):
         raise _raw(name)
     _check_pixels(image.size, name, limits)
+    if kind == "jpeg":
+        _check_scans(image.size, data, name)
+    sized(image.width * image.height)
     try:
         image.load()
     except Exception:
@@ -156,11 +172,12 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Decoded:
         raise _damaged(name)
     remarks = []
     try:
+        _refuse_long(image.info.get("exif"))
         tags = image.getexif()
         turn, taken, carried = exif.orientation(tags), exif.taken_at(tags), exif.kept(tags)
     except Exception:  # noqa: BLE001 - a broken tag raises nearly anything, and is no reason to refuse the picture
         turn, taken, carried = 1, None, None
-        remarks.append("The camera's notes in the photo (EXIF) cannot be read and are ignored.")
+        remarks.append(_UNREAD_EXIF)
     return Decoded(
         image=image,
         format=kind,
@@ -197,6 +214,18 @@ def _check_pixels(size: tuple[int, int], name: str, limits: Limits) -> None:
             f"{name} has {width} × {height} pixels, and {limits.shortest_edge_px} on the shorter edge is the least "
             "that can be painted. Drop the photo in its full size."
         )
+
+
+def _check_scans(size: tuple[int, int], data: bytes, name: str) -> None:
+    """A scan may add nothing and still costs a walk over all pixels: a small file can keep libjpeg busy for minutes."""
+    scans = sum(part.name == "DA" for part in containers.jpeg_segments(data))
+    if scans > MOST_SCANS or scans * size[0] * size[1] > MOST_SCANNED_MEGAPIXELS * 1_000_000:
+        raise _damaged(name)
+
+
+def _refuse_long(block: object) -> None:
+    if isinstance(block, bytes) and len(block) > MOST_EXIF_BYTES:
+        raise ValueError("more EXIF than any camera writes")
 
 
 def _is_preview_of_raw(image: TiffImageFile) -> bool:
