@@ -18,7 +18,7 @@ from neural_selfie.engine.device import choose_device, device_name, repeatable
 from neural_selfie.engine.gatys import paint as gatys
 from neural_selfie.engine.gatys import weights as vgg
 from neural_selfie.engine.gatys.goals import sitting
-from neural_selfie.engine.gatys.memory import with_room
+from neural_selfie.engine.gatys.memory import give_back, with_room
 from neural_selfie.engine.gatys.network import Network, network
 from neural_selfie.engine.gatys.store import Store
 from neural_selfie.engine.patch.paint import paint
@@ -252,7 +252,10 @@ def _network(order: _Order, recipe: GatysRecipe) -> tuple[Network, str]:
 
 def _built(weights: Path, _identity: object, looked_at: tuple[str, ...], **ways: Any) -> tuple[Network, str]:
     file = vgg.load(weights)
-    return network(file, looked_at, **ways), file.sha256
+    built, sha256 = network(file, looked_at, **ways), file.sha256
+    del file  # the network has its own copies
+    give_back()
+    return built, sha256
 
 
 _built_once = lru_cache(maxsize=1)(_built)
