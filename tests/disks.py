@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -80,3 +81,30 @@ def under_strace(code: str, *injections: str) -> str:
 def names_in(folder: Path) -> set[str]:
     """Return what lies in a folder, hidden files too."""
     return {path.name for path in folder.iterdir()}
+
+
+def cannot(reason: str) -> NoReturn:
+    """Skip a test that is not possible here, or fail it where all of them have to run: under CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def disks_at(*folders: Path) -> Iterator[None]:
+    """Mount a file system of its own, in memory, at each folder."""
+    if os.geteuid() != 0:
+        cannot("only root can mount file systems")
+    mounted: list[Path] = []
+    try:
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+            mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder)]
+            tried = subprocess.run(mount, check=False, capture_output=True)
+            if tried.returncode:
+                cannot(f"mounting is not permitted here: {tried.stderr.decode()}")
+            mounted.append(folder)
+        yield
+    finally:
+        for folder in reversed(mounted):
+            subprocess.run(["umount", "--lazy", folder], check=True)

@@ -123,6 +123,11 @@ def hangs(task: Task) -> Result:
     return instant(task)
 
 
+def raises_for_poison(task: Task) -> Result:
+    """Fail for photos called poison."""
+    return raises(task) if "poison" in task.photo_name else instant(task)
+
+
 def writes_garbage(_task: Task) -> Result:
     """Return something that is no result."""
     return "a picture, honestly"  # type: ignore[return-value]  # that is the fault this painter has

@@ -82,9 +82,9 @@ def install() -> None:
 
 if __name__ == "__main__":
     import daemon_with
-    from neural_selfie import intake
+    from neural_selfie.intake import inspector
 
-    intake._INSPECTION_SECONDS = PATIENCE_SECONDS
+    inspector._INSPECTION_SECONDS = PATIENCE_SECONDS
     sys.exit(daemon_with.main())
 elif __name__ == "__mp_main__":
     install()

@@ -307,6 +307,14 @@ def test_cookies_are_never_told(folder: Path) -> None:
     assert {m.path for m in told.messages if isinstance(m, Sighting)} == {folder / "me.jpg"}
 
 
+def test_a_cookie_of_a_killed_daemon_is_removed(folder: Path) -> None:
+    """Whoever is killed between making a cookie and removing it leaves it; the next start does not."""
+    (folder / f"{COOKIE}of-the-dead").touch()
+    (folder / ".neural-selfie-is-mine").touch()
+    with watched(folder, Told()):
+        assert [path.name for path in folder.iterdir()] == [".neural-selfie-is-mine"]
+
+
 def test_after_stop_there_is_silence(folder: Path) -> None:
     """Stopping ends every thread, leaves no watch in the kernel, and nothing is posted afterwards."""
     threads, watches = threading.active_count(), watched_folders()

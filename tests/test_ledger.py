@@ -1,6 +1,7 @@
 """The ledger as the daemon and the commands use it: admission, the queue, what a crash leaves to be done, names."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from neural_selfie.lifecycle import (
     TakeBack,
     Waits,
 )
-from neural_selfie.model import Job, JobState, Place, Plan, StyleUse
+from neural_selfie.model import Departure, Job, JobState, Place, Plan, StyleUse
 
 pytest_plugins = ["ledger_fixture"]
 
@@ -383,7 +384,7 @@ def test_names_that_are_not_utf8_come_back_unchanged(tmp_path: Path) -> None:
         ledger.moving(admission.photo.id, Path(f"/state/{odd}"), now=101.0)
         reason = f"The disk of {odd} is full."
         apply(ledger, only(admission.new_jobs), Waits(cause="storage", reason=reason, next_try_at=1.0, now=1.0))
-        ledger.remember_kept(path, 1, 2, 3, admission.photo.id)
+        ledger.kept.remember(path, 1, 2, 3, admission.photo.id)
     with open_ledger(state, read_only=True) as ledger:
         photo = ledger.photo(admission.photo.id)
         assert (photo.path, photo.dropped, photo.sidecar) == (path, path.relative_to("/"), Path(f"{path}.yaml"))
@@ -392,18 +393,33 @@ def test_names_that_are_not_utf8_come_back_unchanged(tmp_path: Path) -> None:
         job = ledger.job(1)
         assert job.plan == odd_plan
         assert job.reason == r"The disk of caf\udce9 is full."
-        assert ledger.is_kept(path, 1, 2, 3)
+        assert ledger.kept.knows(path, 1, 2, 3)
         assert ledger.check() == []
+
+
+def test_a_departure_is_known_until_it_ends(ledger: Ledger, state_folder: Path) -> None:
+    """What leaves is known with where it goes and what follows it, also after a restart; the last word counts."""
+    odd = Path(os.fsdecode(b"/inbox/caf\xe9.jpg"))
+    copy = Departure(path=odd, destination=Path("/originals/me.jpg"), sidecar=Path("/inbox/s"), mask=Path("/inbox/m"))
+    refused = Departure(path=Path("/inbox/notes.txt"), destination=None)
+    ledger.departures.begin(replace(copy, destination=None))
+    ledger.departures.begin(refused)
+    ledger.departures.begin(copy)
+    with open_ledger(state_folder, read_only=True) as reader:
+        assert reader.departures.begun() == [copy, refused]
+    ledger.departures.end(odd)
+    ledger.departures.end(Path("/never/begun"))
+    assert ledger.departures.begun() == [refused]
 
 
 def test_kept_photos_are_known_by_path_size_time_and_inode(ledger: Ledger) -> None:
     """Any difference makes the file a new one; inodes may use all 64 bits; remembering again replaces."""
     photo_id = drop(ledger).photo.id
     path, inode = Path("/inbox/me.jpg"), 2**64 - 1
-    ledger.remember_kept(path, 10, 20, 1, photo_id)
-    ledger.remember_kept(path, 10, 20, inode, photo_id)
-    assert ledger.is_kept(path, 10, 20, inode)
+    ledger.kept.remember(path, 10, 20, 1, photo_id)
+    ledger.kept.remember(path, 10, 20, inode, photo_id)
+    assert ledger.kept.knows(path, 10, 20, inode)
     changed = [(Path("/inbox/x.jpg"), 10, 20, inode), (path, 11, 20, inode), (path, 10, 21, inode), (path, 10, 20, 1)]
-    assert not any(ledger.is_kept(*key) for key in changed)
-    ledger.forget_kept(path)
-    assert not ledger.is_kept(path, 10, 20, inode)
+    assert not any(ledger.kept.knows(*key) for key in changed)
+    ledger.kept.forget(path)
+    assert not ledger.kept.knows(path, 10, 20, inode)

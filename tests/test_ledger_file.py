@@ -15,7 +15,7 @@ from neural_selfie.ledger import Ledger, database, open_ledger
 from neural_selfie.lifecycle import (
     Interrupted,
 )
-from neural_selfie.model import JobState
+from neural_selfie.model import Departure, JobState
 
 pytest_plugins = ["ledger_fixture"]
 
@@ -38,7 +38,7 @@ def test_durability_is_really_set(ledger: Ledger) -> None:
     values = [pragma(name) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
     assert values == ["wal", 2, 1, 5000]
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.remember_kept(Path("/x"), 1, 1, 1, photo_id=99)
+        ledger.kept.remember(Path("/x"), 1, 1, 1, photo_id=99)
 
 
 def test_history_is_only_appended(ledger: Ledger, state_folder: Path) -> None:
@@ -149,6 +149,20 @@ def _execute(path: Path, script: str) -> None:
     connection.executescript(script)
     connection.commit()
     connection.close()
+
+
+def test_an_older_ledger_is_renewed(state_folder: Path) -> None:
+    """A ledger of version 1 keeps its photos and gets what is new; who only reads is told to start the daemon."""
+    with open_ledger(state_folder) as ledger:
+        drop(ledger)
+    _execute(state_folder / "ledger.sqlite3", "DROP TABLE departure; PRAGMA user_version = 1")
+    with pytest.raises(ConfigError, match="Start the daemon once"):
+        open_ledger(state_folder, read_only=True)
+    with open_ledger(state_folder) as ledger:
+        assert len(ledger.photos()) == 1
+        ledger.departures.begin(Departure(path=Path("/inbox/me.jpg"), destination=None))
+        assert ledger.check() == []
+    open_ledger(state_folder, read_only=True).close()
 
 
 def test_opening_is_light() -> None:

@@ -151,6 +151,19 @@ def test_a_copy_of_a_photo_at_work_is_filed_with_its_mask(parts: House) -> None:
     assert everything(parts)["inbox"] == []
 
 
+def test_the_same_photo_comes_again_with_its_mask_under_another_name(parts: House) -> None:
+    """Photo and mask are known by content: each mask is filed under the name by which its sidecar calls it."""
+    data = dropped(parts).read_bytes()
+    assert parts.once() == 0
+    mask(parts.inbox / "you.mask.png")
+    (parts.inbox / "you.png.yaml").write_text(WISH.replace("me.", "you."))
+    (parts.inbox / "you.png").write_bytes(data)
+    assert parts.once() == 0
+    names = ["me.mask.png", "me.png", "me.png.yaml", "you.mask.png", "you.png", "you.png.yaml"]
+    assert everything(parts) == {"inbox": [], "originals": names, "failed": [], "work": []}
+    assert len(parts.records()) == 1
+
+
 @pytest.mark.parametrize("delay", [0.5, 0.9, 1.3])
 def test_kill_at_any_moment_loses_no_mask(parts: House, delay: float) -> None:
     """After a kill -9 the next run ends with photo, sidecar and mask together in the originals."""

@@ -256,6 +256,20 @@ def test_an_empty_placeholder_gives_way(photo: Path, anywhere: Path) -> None:
     assert not photo.exists()
 
 
+def test_a_copy_that_was_given_up_leaves_nothing(photo: Path, elsewhere: Path) -> None:
+    """Killed while it copies, and the photo then goes elsewhere: the piece of a copy can be removed."""
+    target = elsewhere / "me.jpg"
+    code = (
+        "from pathlib import Path; from neural_selfie import files\n"
+        f"files.move_exact(Path({str(photo)!r}), Path({str(target)!r}))"
+    )
+    assert under_strace(code, "renameat2:signal=KILL:when=2") == "killed"
+    assert names_in(elsewhere) != set()
+    files.abandon_move(photo, target)
+    assert names_in(elsewhere) == set()
+    assert photo.read_bytes() == CONTENT
+
+
 KILLS = [
     ("fsync", 1),
     ("fsync", 2),

@@ -294,6 +294,42 @@ def test_a_failed_photo_that_is_dropped_again_has_failed_no_more(house: House) -
     assert sorted(path.name for path in house.originals.iterdir()) == ["me (2).png", "me.png"]
 
 
+def test_a_failed_photo_that_is_dropped_again_takes_its_sidecar_along(house: House) -> None:
+    """No sidecar is left in failed/ without its photo."""
+    data = photo(house.inbox / "me.png").read_bytes()
+    (house.inbox / "me.png.yaml").write_text("presets: [plain]\n")
+    assert house.once("raises") == 1
+    (house.inbox / "me.png").write_bytes(data)
+    assert house.once() == 0
+    assert list(house.failed.iterdir()) == []
+    assert sorted(path.name for path in house.originals.iterdir()) == ["me (2).png", "me.png", "me.png.yaml"]
+
+
+def test_a_second_copy_keeps_its_sidecar_under_its_new_name(house: House) -> None:
+    """Two photos of one name and content, each with a sidecar: in originals each sidecar is called after its photo."""
+    for name, wish in (("one", "presets: [plain]\n"), ("two", "presets: [plain] # too\n")):
+        (house.inbox / name).mkdir()
+        (house.inbox / name / "me.png.yaml").write_text(wish)
+        photo(house.inbox / name / "me.png")
+    house.start("hangs")  # so that the second finds the first at work
+    wait_until(lambda: "photo.dropped_again" in house.log())
+    house.kill()
+    assert house.once() == 0
+    filed = sorted(path.name for path in house.originals.iterdir())
+    assert filed == ["me (2).png", "me (2).png.yaml", "me.png", "me.png.yaml"]
+
+
+def test_what_a_killed_daemon_left_half_made_is_removed(house: House) -> None:
+    """Temporary files in the rooms of the state folder and in the outbox are gone after the next start."""
+    assert house.once() == 0
+    rooms = [house.state, house.state / "styles", house.state / "work", house.outbox, house.outbox / "gallery"]
+    (house.outbox / "gallery").mkdir()
+    for room in rooms:
+        (room / ".of-the-dead.part").write_text("half")
+    assert house.once() == 0
+    assert [room for room in rooms if (room / ".of-the-dead.part").exists()] == []
+
+
 def test_a_preset_that_was_mended_fails_no_photo_any_more(house: House) -> None:
     """What failed with the numbers of yesterday does not send a photo that is painted today to failed/."""
     data = photo(house.inbox / "me.png").read_bytes()

@@ -146,6 +146,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A file that leaves its place without being the one file of a photo: a second copy, or what is refused.
+
+    `destination` None: it is removed. `sidecar` and `mask` are where its company was before.
+    """
+
+    path: Path
+    destination: Path | None
+    sidecar: Path | None = None
+    mask: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a photo may be: bytes of the file, million pixels once decoded, and pixels of the shorter edge."""
 

@@ -8,10 +8,11 @@ Does not guarantee: that somebody who deletes in the outbox at the same moment g
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_selfie import files
+from neural_selfie import files, waypoints
 from neural_selfie.model import Job, Photo, Result
 
 PREVIEWS = "gallery"
@@ -73,12 +74,16 @@ def publish(outbox: Path, photo: Photo, rendered: Rendered) -> str:
     folder = outbox / photo.folder
     files.make_folder(outbox / PREVIEWS)
     files.make_folder(folder)
+    waypoints.reached("outbox.folder_made")
     preview = outbox / PREVIEWS / f"{photo.folder}.jpg"
     if not preview.exists():
         files.write_atomic(preview, rendered.preview)
+        waypoints.reached("preview.published")
     picture = folder / rendered.file
     files.write_atomic(picture, rendered.picture)
+    waypoints.reached("picture.published")
     files.write_atomic(picture.with_name(record_name(rendered.file)), rendered.record)
+    waypoints.reached("record.published")
     return f"{photo.folder}/{rendered.file}"
 
 
@@ -93,8 +98,7 @@ def is_there(outbox: Path, output: str) -> bool:
     return picture.is_file() and picture.with_name(record_name(picture.name)).is_file()
 
 
-def sweep_temporaries(outbox: Path, photo: Photo) -> None:
-    """Remove the temporary files that a killed daemon left in a photo's folder."""
-    for folder in (outbox / photo.folder, outbox / PREVIEWS):
-        for path in folder.glob(".*.part"):
-            path.unlink(missing_ok=True)
+def temporaries(outbox: Path, photos: Iterable[Photo]) -> Iterator[Path]:
+    """Given the photos whose pictures were being published, yield what a killed daemon may have left half-made."""
+    for folder in (outbox, outbox / PREVIEWS, *(outbox / photo.folder for photo in photos)):
+        yield from folder.glob(".*.part")

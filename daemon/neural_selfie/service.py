@@ -16,11 +16,12 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import files, lock, snapshot, workers
+from neural_selfie import files, lock, recovery, snapshot, waypoints, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.errors import LedgerBusyError, SelfieError, StorageUnavailableError
-from neural_selfie.filing import Filing
+from neural_selfie.filing import Desk
+from neural_selfie.finishing import Finishing
 from neural_selfie.gallery import GalleryIndex
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
 from neural_selfie.intake import INSPECTOR, Intake
@@ -108,12 +109,14 @@ class Service:
         self._ledger = ledger
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         post = self._messages.put
-        filing = Filing(settings, state, ledger)
+        desk = self._desk = Desk(settings, state, ledger)
+        spool = self._spool = Spool(state.rendered)
         self._workers = workers.Workers(
             devices, silence_seconds=settings.retry.silence_seconds, post=post, painter=painter
         )
-        self._intake = Intake(catalogue, ledger, filing, limits, post)
-        self._painting = Painting(settings, ledger, filing, Spool(state.rendered), self._workers, limits)
+        self._intake = Intake(catalogue, desk, limits, post)
+        self._finishing = Finishing(desk, spool)
+        self._painting = Painting(desk, spool, self._workers, limits, self._finishing)
         self._inbox = Inbox(
             settings.inbox,
             ignore=settings.watch.ignore,
@@ -144,7 +147,8 @@ class Service:
             last.callback(self._workers.close)
             last.callback(self._intake.close)
             last.callback(self._inbox.stop)
-            self._painting.recover(time.time())
+            recovery.recover(self._desk, self._spool, time.time())
+            self._painting.resume(time.time())
             self._intake.expect(self._ledger.photos(place=Place.INBOX))
             self._inbox.start()
             while not (self._stop or (once and self._drained())):
@@ -187,8 +191,8 @@ class Service:
                 self._scan_troubles = message.troubles
             case CallEnded() if message.seat == INSPECTOR:
                 if (photo_id := self._intake.inspected(message, now)) is not None:
-                    self._painting.file(photo_id, now)
-                self._painting.changed = True
+                    self._finishing.file(photo_id, now)
+                self._finishing.changed = True
             case CallEnded():
                 self._painting.painted(self._workers.ended(message), now)
             case Reported(value=Progress() as progress) if self._workers.paints(progress):
@@ -205,14 +209,14 @@ class Service:
         """
         if not (self._scanned and self._messages.empty() and self._intake.idle) or self._workers.running():
             return False
-        stuck = self._intake.admitted | self._painting.unmoved
+        stuck = self._intake.admitted | self._finishing.unmoved
         queued = any(job.photo_id not in stuck for job in self._ledger.jobs(state=JobState.QUEUED))
         return not queued and all(job.cause for job in self._ledger.jobs(state=JobState.RENDERED))
 
     def _exit_code(self) -> int:
         unpainted = [job for state in _UNPAINTED for job in self._ledger.jobs(state=state)]
         failed_now = [job for job in unpainted if (job.finished_at or self._started_at) >= self._started_at]
-        unmoved = self._intake.refused or self._intake.delayed or self._painting.unmoved or self._scan_troubles
+        unmoved = self._intake.refused or self._intake.delayed or self._finishing.unmoved or self._scan_troubles
         return 1 if failed_now or unmoved or self._stop else 0
 
     def _finish(self, watcher: Callable[[Snapshot], None]) -> None:
@@ -224,18 +228,19 @@ class Service:
             self._show(time.time(), watcher)
 
     def _update_gallery(self, now: float, *, at_once: bool = False) -> None:
-        if not self._painting.changed or (now < self._gallery_at and not at_once):
+        if not self._finishing.changed or (now < self._gallery_at and not at_once):
             return
         began = time.monotonic()
         try:
             self._gallery.update(
                 troubles=snapshot.troubles(self._settings.failed_folder), waiting=snapshot.waiting(self._ledger)
             )
-            self._painting.changed = False
+            self._finishing.changed = False
+            waypoints.reached("gallery.updated")
         except (SelfieError, OSError) as error:
             log.warning("gallery.delayed", reason=str(error))
         except Exception:  # the page is not worth the daemon
-            self._painting.changed = False
+            self._finishing.changed = False
             log.exception("gallery.failed")
         self._gallery_at = now + max(_GALLERY_SECONDS, _GALLERY_REST * (time.monotonic() - began))
 

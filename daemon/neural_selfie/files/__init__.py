@@ -16,12 +16,14 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from neural_selfie import waypoints
 from neural_selfie.errors import TruncatedPhotoError
 from neural_selfie.files.names import NAME_BYTES, numbered, shown
 from neural_selfie.files.renaming import discard, rename_new, undo
 from neural_selfie.files.storage import file_system_type, folder_errors, is_network, is_within, storage_errors
 
 __all__ = [
+    "abandon_move",
     "file_system_type",
     "is_network",
     "is_within",
@@ -55,10 +57,12 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            waypoints.reached("write.synced")
             temp.replace(path)
         except BaseException:
             discard(temp)
             raise
+        waypoints.reached("write.named")
         sync_folder(path.parent)
 
 
@@ -92,6 +96,11 @@ def move_exact(source: Path, target: Path) -> None:
             sync_folder(target.parent)
 
 
+def abandon_move(source: Path, target: Path) -> None:
+    """Given a move that was cut short before the target was there, remove the piece of a copy that it may have left."""
+    discard(_temp_path(target, source))
+
+
 def make_folder(path: Path) -> None:
     """Given a path, make the folder and the missing ones above it, each synced into its parent."""
     with storage_errors(f"the folder {shown(path)} cannot be made"):
@@ -108,6 +117,7 @@ def remove_if_there(path: Path) -> bool:
             path.unlink()
         except FileNotFoundError:
             return False
+        waypoints.reached("removal.done")
         sync_folder(path.parent)
         return True
 
@@ -132,6 +142,7 @@ def _names(name: str) -> Iterator[str]:
 def _move(source: Path, folder: Path, names: Callable[[], Iterator[str]]) -> Path:
     facts = source.lstat()
     _sync_content(source, facts)  # whoever dropped it need not have; a ledger row must not outlive its photo
+    waypoints.reached("move.begun")
     try:
         target = _place(source, folder, names())
     except OSError as error:
@@ -151,6 +162,7 @@ def _place(source: Path, folder: Path, names: Iterator[str]) -> Path:
             rename_new(source, folder / name)
         except FileExistsError:
             continue
+        waypoints.reached("move.named")
         return folder / name
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
 
@@ -159,6 +171,7 @@ def _move_across(source: Path, facts: os.stat_result, folder: Path, names: Calla
     temp = _temp_path(folder / next(names()), source)
     try:
         _copy(source, facts, temp)
+        waypoints.reached("move.copied")
         _refuse_changed(source, facts)
         target = _place(temp, folder, names())
     except BaseException:
@@ -167,10 +180,12 @@ def _move_across(source: Path, facts: os.stat_result, folder: Path, names: Calla
     try:
         sync_folder(folder)
         _refuse_changed(source, facts)  # syncing takes time: the last moment to notice a writer
+        waypoints.reached("move.doubled")
         source.unlink()
     except BaseException:
         undo(target, source)
         raise
+    waypoints.reached("move.left")
     sync_folder(source.parent)
     return target
 
@@ -207,6 +222,7 @@ def _unlink_twin(source: Path, target: Path) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     _sync_content(target, there)
     sync_folder(target.parent)
+    waypoints.reached("move.twin_found")
     source.unlink()
     sync_folder(source.parent)
 

@@ -17,7 +17,7 @@ from typing import Literal
 from neural_selfie.files.names import is_ignored, shown
 from neural_selfie.inbox.guarding import Guard
 from neural_selfie.inbox.walking import Walk, walk
-from neural_selfie.inbox.watching import OverflowListener
+from neural_selfie.inbox.watching import OverflowListener, sweep_cookies
 
 __all__ = ["Inbox", "InboxHealth", "ScanDone", "Sighting", "walk"]
 
@@ -95,6 +95,7 @@ class Inbox:
 
     def start(self) -> None:
         """Begin: watch, then scan, both in a thread of their own."""
+        sweep_cookies(self._folder)
         self._listener.attach()
         self.request_scan()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)

@@ -100,6 +100,16 @@ class Watch:
             self._told(kind, self._inbox / path.relative_to(self._resolved), event.is_directory)
 
 
+def sweep_cookies(inbox: Path) -> None:
+    """Remove the cookies that a daemon left which was killed in the middle of a probe; those of another one, too.
+
+    That does no harm: a cookie is heard when it is made, and it is meant to be gone at once.
+    """
+    for cookie in inbox.glob(f"{COOKIE}*"):
+        with suppress(OSError):
+            cookie.unlink()
+
+
 class _Handler(FileSystemEventHandler):
     def __init__(self, on_event: Callable[[FileSystemEvent], None]) -> None:
         self._on_event = on_event

@@ -25,7 +25,7 @@ from neural_selfie.errors import (
 FILE_NAME: Final = "ledger.sqlite3"
 BUSY_SECONDS: Final = 5.0
 APPLICATION_ID: Final = 0x4E53464C  # "NSFL" in the header, so that `file` and a wrong path can be told apart
-MIGRATIONS: Final = ("schema.sql",)  # script number i brings version i to version i + 1
+MIGRATIONS: Final = ("schema.sql", "departures.sql")  # script number i brings version i to version i + 1
 
 Value = str | bytes | int | float | None
 

@@ -38,6 +38,13 @@ WHERE place IN ('originals', 'failed')
   AND id IN (SELECT photo_id FROM job WHERE state IN ('queued', 'waiting'))
 ORDER BY id;
 
+-- name: photos_kept_and_failed
+SELECT * FROM photo
+WHERE place = 'kept'
+  AND id IN (SELECT photo_id FROM job WHERE state = 'failed')
+  AND id NOT IN (SELECT photo_id FROM job WHERE state IN ('queued', 'running', 'rendered', 'waiting'))
+ORDER BY id;
+
 -- name: photo_drop_again
 UPDATE photo
 SET name = :name, dropped = :dropped, path = :path, place = :place, sidecar = :sidecar, dropped_at = :dropped_at
@@ -144,6 +151,17 @@ SELECT photo_id FROM kept WHERE path = :path AND size = :size AND mtime_ns = :mt
 
 -- name: kept_forget
 DELETE FROM kept WHERE path = :path;
+
+-- name: departure_begin
+INSERT INTO departure (path, destination, sidecar, mask) VALUES (:path, :destination, :sidecar, :mask)
+ON CONFLICT (path) DO UPDATE
+SET destination = excluded.destination, sidecar = excluded.sidecar, mask = excluded.mask;
+
+-- name: departure_end
+DELETE FROM departure WHERE path = :path;
+
+-- name: departures
+SELECT * FROM departure ORDER BY path;
 
 -- name: violations
 SELECT 'job ' || id || ' is ' || state || ' but has no picture' AS violation

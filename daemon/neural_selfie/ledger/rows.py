@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import Any
 
-from neural_selfie.model import Job, JobState, MaskUse, Photo, Place, Plan, StyleUse
+from neural_selfie.model import Departure, Job, JobState, MaskUse, Photo, Place, Plan, StyleUse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +113,16 @@ def photo_from(row: Row) -> Photo:
         dropped_at=row["dropped_at"],
         sidecar=_optional_path(row["sidecar"]),
         destination=_optional_path(row["destination"]),
+    )
+
+
+def departure_from(row: Row) -> Departure:
+    """Given a row of departure, return the departure."""
+    return Departure(
+        path=Path(os.fsdecode(row["path"])),
+        destination=_optional_path(row["destination"]),
+        sidecar=_optional_path(row["sidecar"]),
+        mask=_optional_path(row["mask"]),
     )
 
 

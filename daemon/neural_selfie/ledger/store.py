@@ -12,6 +12,7 @@ from typing import Self
 
 from neural_selfie.errors import UsageError
 from neural_selfie.ledger.admission import Admission, Drop, admit_known, admit_new
+from neural_selfie.ledger.bystanders import Departures, Kept
 from neural_selfie.ledger.database import Database, open_database
 from neural_selfie.ledger.entries import GONE, PHOTO_GONE, advance, job_by_id, photo_by_id, write_down
 from neural_selfie.ledger.rows import LedgerEvent, canonical_json, event_from, job_from, path_bytes, photo_from
@@ -41,10 +42,15 @@ def open_ledger(state: Path, *, read_only: bool = False) -> "Ledger":
 
 
 class Ledger:
-    """An open ledger; `open_ledger` makes one. Ids that do not exist raise UsageError."""
+    """An open ledger; `open_ledger` makes one. Ids that do not exist raise UsageError.
+
+    `kept` and `departures` speak of files that no photo's row does.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.kept = Kept(database)
+        self.departures = Departures(database)
 
     def __enter__(self) -> Self:
         return self
@@ -279,24 +285,6 @@ class Ledger:
         """Return the history of a job, of a photo with all its jobs, or of everything, oldest first."""
         by = "_by_job" if job_id is not None else "" if photo_id is None else "_by_photo"
         return [event_from(row) for row in self._database.rows(f"events{by}", job_id=job_id, photo_id=photo_id)]
-
-    # -- photos that stay in the inbox
-
-    def remember_kept(self, path: Path, size: int, mtime_ns: int, inode: int, photo_id: int) -> None:
-        """Given a file that stays in the inbox and what `stat` says of it, remember whose photo it is."""
-        key = {"path": path_bytes(path), "size": size, "mtime_ns": mtime_ns, "inode": str(inode)}
-        with self._database.writing():
-            self._database.run("kept_add", photo_id=photo_id, **key)
-
-    def is_kept(self, path: Path, size: int, mtime_ns: int, inode: int) -> bool:
-        """Given a file in the inbox and what `stat` says of it, say whether exactly this file is known already."""
-        key = {"path": path_bytes(path), "size": size, "mtime_ns": mtime_ns, "inode": str(inode)}
-        return self._database.row("kept_find", **key) is not None
-
-    def forget_kept(self, path: Path) -> None:
-        """Given a path in the inbox, forget what was known about it."""
-        with self._database.writing():
-            self._database.run("kept_forget", path=path_bytes(path))
 
     # -- the ledger itself
 

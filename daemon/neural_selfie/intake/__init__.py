@@ -5,69 +5,30 @@ Runs in the daemon's one loop and decodes nothing itself: a hostile file can at 
 
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
-from neural_selfie import inspection, outbox
+from neural_selfie import outbox, waypoints
 from neural_selfie.config import masks, sidecars
 from neural_selfie.config.catalogue import Catalogue
-from neural_selfie.errors import (
-    DamagedPhotoError,
-    NotAFileError,
-    NotAPictureError,
-    PhotoRefusedError,
-    SelfieError,
-    SidecarError,
-    TruncatedPhotoError,
-)
+from neural_selfie.errors import PhotoRefusedError, SelfieError, SidecarError, TruncatedPhotoError
 from neural_selfie.files import names
-from neural_selfie.filing import Filing
+from neural_selfie.filing import Desk, departing, taking
 from neural_selfie.inbox.settle import FileFacts, Settler
-from neural_selfie.ledger import Ledger
-from neural_selfie.model import Limits, MaskUse, Photo, PhotoFacts, Place, Plan
-from neural_selfie.workers.seat import CallEnded, Reported, Seat
+from neural_selfie.intake import reasons
+from neural_selfie.intake.inspector import INSPECTOR, Inspected, Inspection, Inspector, inspect
+from neural_selfie.model import Limits, MaskUse, Photo, Place, Plan
+from neural_selfie.workers.seat import CallEnded, Reported
 
-INSPECTOR = "inspector"
+__all__ = ["INSPECTOR", "Inspected", "Inspection", "Intake", "inspect"]
+
 _LOOK_AGAIN_SECONDS = 3.0
-_INSPECTION_SECONDS = 120.0
 _CRASHES_MAX = 2
-_SIDECAR_BYTES_MAX = 64 * 1024
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """One call of the inspector: the file, what a photo may be, and what the file was when the call was made.
-
-    `mask` is what the sidecar named at that time.
-    """
-
-    path: Path
-    limits: Limits
-    seen: FileFacts
-    mask: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inspected:
-    """What the inspector found out about a photo and its mask."""
-
-    photo: PhotoFacts
-    mask: MaskUse | None
-
-
-def inspect(call: Inspection) -> Inspected:
-    """Run in the inspector's process: prove that a file is a whole picture, and so is its mask."""
-    photo = inspection.inspect(call.path, call.limits)
-    if call.mask is None:
-        return Inspected(photo, None)
-    mask = masks.inspect(call.mask, photo, call.limits)
-    return Inspected(photo, MaskUse(name=call.mask.name, path=call.mask, sha256=mask.sha256))
 
 
 @dataclass(slots=True)
@@ -75,12 +36,11 @@ class Intake:
     """What is known of files that are not photos yet. `refused` counts what ended in failed/ in this run."""
 
     catalogue: Catalogue
-    ledger: Ledger
-    filing: Filing
+    desk: Desk
     limits: Limits
     post: Callable[[CallEnded | Reported], None]
     settler: Settler = field(init=False)
-    inspector: Seat = field(init=False)
+    inspector: Inspector = field(init=False)
     refused: int = 0
     _ready: dict[Path, None] = field(default_factory=dict)  # in order, and found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
@@ -91,7 +51,7 @@ class Intake:
     def __post_init__(self) -> None:
         watch = self.catalogue.settings.watch
         self.settler = Settler(watch.quiet_seconds, watch.ceiling_seconds)
-        self.inspector = Seat(INSPECTOR, prepare=inspection.limit_memory, arguments=(self.limits,), post=self.post)
+        self.inspector = Inspector(self.limits, self.post)
 
     def expect(self, photos: Iterable[Photo]) -> None:
         """Given the photos that were admitted before and could not be taken in yet, take note of them."""
@@ -134,12 +94,14 @@ class Intake:
             self._refuse_special(path, facts.st_mode, seen, now)
         elif names.is_sidecar(path) or names.is_mask(path):
             return
-        elif self._is_in_hand(path):
+        elif path in self._ready or self.inspector.has(path):
             return  # what is found out about it will be compared with the file as it is then
-        elif self.ledger.is_kept(path, seen.size, seen.mtime_ns, seen.inode):
+        elif self.desk.ledger.kept.knows(path, seen.size, seen.mtime_ns, seen.inode):
             self._forget(path)
-        elif self.settler.observe(path, seen, now) and at_hand:
-            self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)), inspect)
+        else:
+            waypoints.reached("photo.sighted")
+            if self.settler.observe(path, seen, now) and at_hand:
+                self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)))
 
     def tick(self, now: float) -> None:
         """Send the next finished file to the inspector, and end an inspector that takes too long."""
@@ -148,9 +110,7 @@ class Intake:
             path = next(iter(self._ready))
             del self._ready[path]
             self.sighted(path, now, at_hand=True)
-        started_at = self.inspector.started_at
-        if started_at is not None and time.monotonic() - started_at > _INSPECTION_SECONDS:
-            self.inspector.kill()
+        self.inspector.end_if_too_long()
 
     def next_due(self, now: float) -> float | None:
         """Return in how many seconds a file may be due, or None."""
@@ -161,6 +121,7 @@ class Intake:
 
         Return the id of a photo that is taken in and needs no picture any more, so that it can be filed.
         """
+        waypoints.reached("photo.inspected")
         self.inspector.release(message)
         path: Path = message.call.path
         self._delayed.discard(path)
@@ -187,10 +148,6 @@ class Intake:
         """End the inspector."""
         self.inspector.close()
 
-    def _is_in_hand(self, path: Path) -> bool:
-        call = self.inspector.call
-        return path in self._ready or (call is not None and call.path == path)
-
     def _forget(self, path: Path) -> None:
         self.settler.forget(path)
         self._delayed.discard(path)
@@ -210,7 +167,7 @@ class Intake:
         """The file at a path is not, or no more, the photo that was admitted there: its jobs are cancelled."""
         photo_id = self._admitted.pop(path, None)
         if photo_id is not None:
-            self.filing.lose(self.ledger.photo(photo_id), now)
+            taking.lose(self.desk, self.desk.ledger.photo(photo_id), now)
 
     def _not_whole(self, path: Path, error: BaseException, now: float) -> None:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -228,10 +185,10 @@ class Intake:
             if isinstance(error, PermissionError):  # of the photo itself; whoever copies it may set its mode last
                 self._delayed.discard(path)
                 if unreadable_for >= self.catalogue.settings.watch.truncated_seconds:
-                    self._refuse(path, NotAPictureError(_UNREADABLE), now)
+                    self._refuse(path, reasons.unreadable(), now)
         else:  # the inspector is to turn everything else into a refusal; looked at again, it would end the same
             log.error("inspection.failed", photo=names.shown(path.name), error=repr(error))
-            self._refuse(path, DamagedPhotoError(_UNDECODABLE), now)
+            self._refuse(path, reasons.undecodable(), now)
 
     def _crashed(self, path: Path, now: float) -> None:
         """The inspector died of this file: once may be chance, twice is the file."""
@@ -240,13 +197,11 @@ class Intake:
             self.settler.postpone(path, now, 0.0)
             return
         del self._crashes[path]
-        self._refuse(path, DamagedPhotoError(_UNDECODABLE), now)
+        self._refuse(path, reasons.undecodable(), now)
 
     def _refuse_special(self, path: Path, mode: int, seen: FileFacts, now: float) -> None:
-        kind = next((word for test, word in _KINDS if test(mode)), "something that is not a file")
-        reason = f"This is {kind}, and only files are painted: it was not opened. Copy the photo itself into the inbox."
         try:
-            self._refuse(path, NotAFileError(reason), now)
+            self._refuse(path, reasons.not_a_file(mode), now)
         except (SelfieError, OSError) as error:  # failed/ cannot be written: told again by the next scan
             log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
             return
@@ -255,7 +210,7 @@ class Intake:
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
         facts = os.lstat(path)
-        moved = self.filing.refuse(path, error, now, sidecars.beside(path))
+        moved = departing.refuse(self.desk, path, error, now, sidecars.beside(path))
         self._forget(path)  # not before: a file that could not be moved is looked at again
         self._lose_admitted(path, now)
         if os.path.lexists(path):
@@ -280,8 +235,10 @@ class Intake:
             self._refuse(path, error, now)
             return None
         name = names.shown(path.name)
-        before = self.ledger.photo_by_sha256(facts.sha256)
-        admission = self.ledger.admit(
+        before = self.desk.ledger.photo_by_sha256(facts.sha256)
+        if before is not None and before.place is Place.FAILED and before.destination is None:
+            departing.file_failed_copy(self.desk, before)  # first: afterwards nobody knows where it is
+        admission = self.desk.ledger.admit(
             facts,
             name=name,
             dropped=dropped,
@@ -293,47 +250,30 @@ class Intake:
             is_there=lambda output: outbox.is_there(settings.outbox_folder, output),
         )
         photo = admission.photo
+        waypoints.reached("photo.admitted")
         if self._admitted.get(path, photo.id) != photo.id:
             self._lose_admitted(path, now)
         fields = {"photo": name, "sha256": facts.sha256[:6], "new_jobs": len(admission.new_jobs)}
         if admission.duplicate:
-            self.filing.file_copy(path, sidecar, mask)
-            if self.filing.keeps:
-                self.filing.remember_kept(photo, path)
+            departing.file_copy(self.desk, path, sidecar, mask)
+            if self.desk.keeps:
+                taking.remember_kept(self.desk, photo, path)
             self._forget(path)
             log.info("photo.dropped_again", **fields)
             return None
         self._admitted[path] = photo.id
-        self.filing.take_in(photo, now)
+        taking.take_in(self.desk, photo, now)
         del self._admitted[path]
         self._forget(path)
-        if before is not None and before.place is Place.FAILED:
-            self.filing.file_failed_copy(before)
         presets = list(dict.fromkeys(plan.preset for plan in plans))
         log.info("photo.admitted", **fields, presets=presets, width=facts.width, height=facts.height)
-        return photo.id if self.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
+        return photo.id if self.desk.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
 
     def _plans_for(self, path: Path, mask: MaskUse | None) -> tuple[Plan, ...]:
         dropped = path.relative_to(self.catalogue.settings.inbox)
         plans = self.catalogue.plans_for(dropped, sidecars.text_of(path), mask)
         if mask is None:
             return plans
-        kept = masks.kept(mask, self.filing.state.styles)
+        kept = masks.kept(mask, self.desk.state.styles)
+        waypoints.reached("mask.kept")
         return tuple(plan if plan.mask is None else replace(plan, mask=kept) for plan in plans)
-
-
-_UNDECODABLE = (
-    "Decoding this file, or its mask, takes too long, too much memory, or ends the decoder. Save it anew and drop it "
-    "again."
-)
-_UNREADABLE = (
-    "The daemon may not read this file. Make it readable for others (chmod a+r, or the permissions in its properties) "
-    "and drop it again."
-)
-_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
-    (stat.S_ISLNK, "a link to another file"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISCHR, "a device"),
-)

@@ -1,0 +1,92 @@
+"""Into the state folder: photos that were admitted, and photos that are to be painted again. Or they are lost."""
+
+from pathlib import Path
+
+import structlog
+
+from neural_selfie import files, waypoints
+from neural_selfie.config.catalogue import sha256_of
+from neural_selfie.files import names
+from neural_selfie.filing import company, explaining
+from neural_selfie.filing.desk import Desk
+from neural_selfie.model import Photo, Place
+
+log = structlog.get_logger()
+
+
+def take_in(desk: Desk, photo: Photo, now: float) -> None:
+    """Move an admitted photo (place inbox), its mask and its sidecar into the state folder; with `keep` they stay.
+
+    Raise StorageUnavailableError or PermissionDeniedError; calling it again finishes what was begun.
+    """
+    if desk.keeps:
+        remember_kept(desk, photo, photo.path)
+        desk.ledger.set_place(photo.id, Place.KEPT, path=photo.path, now=now)
+        waypoints.reached("photo.ready")
+        return
+    target = desk.work_path(photo)
+    files.move_exact(photo.path, target)
+    waypoints.reached("photo.taken")
+    _ready(desk, photo, target, now)
+
+
+def take_in_again(desk: Desk, photo: Photo, now: float) -> None:
+    """A crash came between admission and taking in: finish it if the file is still the same."""
+    target = desk.work_path(photo)
+    if photo.path.is_file() and sha256_of(photo.path) == photo.sha256:
+        take_in(desk, photo, now)
+    elif target.exists():  # taken in; what lies in the inbox under its name, if anything, is another photo
+        _ready(desk, photo, target, now)
+    else:
+        lose(desk, photo, now)
+
+
+def is_unchanged(desk: Desk, photo: Photo) -> bool:
+    """Whether the file that a worker will read is still the photo that was admitted; raise OSError if unknown."""
+    try:
+        facts = photo.path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    known = desk.ledger.kept.knows(photo.path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+    return known or photo.place is not Place.KEPT
+
+
+def remember_kept(desk: Desk, photo: Photo, path: Path) -> None:
+    """Write down that a file of the inbox is this photo and stays there, so that it is not read at every scan."""
+    facts = path.stat()
+    desk.ledger.kept.remember(path, facts.st_size, facts.st_mtime_ns, facts.st_ino, photo.id)
+    waypoints.reached("photo.remembered")
+
+
+def take_back(desk: Desk, photo: Photo, now: float) -> bool:
+    """Bring the file of a photo that is to be painted again back from originals or failed; False if it is gone."""
+    target = desk.work_path(photo)
+    if not (photo.path.exists() or target.exists()):
+        return False
+    desk.ledger.moving(photo.id, target, now=now)
+    waypoints.reached("destination.written")
+    files.move_exact(photo.path, target)
+    waypoints.reached("photo.returned")
+    returned(desk, photo, target, now)
+    return True
+
+
+def returned(desk: Desk, photo: Photo, target: Path, now: float) -> None:
+    """Given a photo that is back in the state folder at `target`, let its company follow and write it down."""
+    if photo.place is Place.FAILED:
+        explaining.withdraw(photo.path)
+    _ready(desk, photo, target, now)
+
+
+def lose(desk: Desk, photo: Photo, now: float) -> None:
+    """The file is gone: somebody took it away. Its jobs are cancelled with that reason."""
+    if photo.place is Place.KEPT:
+        desk.ledger.kept.forget(photo.path)  # should it come back, it is a new sighting
+    desk.ledger.set_place(photo.id, Place.LOST, sidecar=None, now=now)
+    log.warning("photo.lost", photo=photo.name, path=names.shown(photo.path))
+
+
+def _ready(desk: Desk, photo: Photo, target: Path, now: float) -> None:
+    sidecar = company.bring(desk, photo, target)
+    desk.ledger.set_place(photo.id, Place.STATE, path=target, sidecar=sidecar, now=now)
+    waypoints.reached("photo.ready")

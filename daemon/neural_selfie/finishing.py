@@ -1,0 +1,132 @@
+"""What follows a painted picture: it is published, and once no picture of its photo is missing, the photo is filed.
+
+Publishing comes before "done", and "done" before the photo is filed. What cannot be done now, because a folder is full
+or gone, is tried again later; nothing is painted twice for it.
+"""
+
+import os
+from dataclasses import dataclass, field
+
+import structlog
+
+from neural_selfie import lifecycle, outbox, waypoints
+from neural_selfie.config import Settings
+from neural_selfie.errors import SelfieError, StorageUnavailableError
+from neural_selfie.filing import Desk, away, taking
+from neural_selfie.lifecycle import Command, RetryPolicy
+from neural_selfie.model import Job, JobState, Place
+from neural_selfie.outbox import Spool
+
+_PATIENCE = 0.1  # share of the time that a job has waited after which it is looked at again
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Finishing:
+    """The way from the state folder to outbox, originals and failed. `changed`: the gallery has something new."""
+
+    desk: Desk
+    spool: Spool
+    changed: bool = True
+    _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
+
+    @property
+    def unmoved(self) -> set[int]:
+        """The photos that could not be put where they belong yet."""
+        return set(self._blocked)
+
+    def publish(self, job: Job, now: float) -> tuple[Command, ...]:
+        """Given a rendered job, let its picture appear in the outbox; return what is to be done then."""
+        waypoints.reached("job.rendered")
+        rendered = self.spool.get(job)
+        ledger, policy = self.desk.ledger, policy_of(self.desk.settings)
+        if rendered is None:
+            return ledger.apply(job.id, lifecycle.SpoolLost(now=now), policy=policy)[1]
+        photo = ledger.photo(job.photo_id)
+        try:
+            output = outbox.publish(self.desk.settings.outbox_folder, photo, rendered)
+        except (SelfieError, OSError) as error:
+            cause = error.code if isinstance(error, SelfieError) else StorageUnavailableError.code
+            again = now + patience(self.desk.settings, job, now)
+            delayed = lifecycle.PublishDelayed(cause=cause, reason=str(error), next_try_at=again, now=now)
+            log.warning("picture.delayed", cause=cause, reason=str(error), **job.log_fields())
+            return ledger.apply(job.id, delayed, policy=policy)[1]
+        self.changed = True
+        done, commands = ledger.apply(job.id, lifecycle.Published(now=now), policy=policy)
+        waypoints.reached("job.done")
+        self.spool.drop(job.id)
+        waypoints.reached("spool.emptied")
+        seconds = round(now - done.started_at, 1) if done.started_at else None
+        log.info("picture.published", photo=photo.name, picture=output, seconds=seconds, **job.log_fields())
+        return commands
+
+    def file(self, photo_id: int, now: float) -> None:
+        """File a photo if all its jobs have ended; where the folder is full or gone, try again later."""
+        photo = self.desk.ledger.photo(photo_id)
+        if photo.place not in {Place.STATE, Place.KEPT} or self.desk.ledger.unfinished(photo_id):
+            return
+        waypoints.reached("photo.finished")
+        self._blocked.pop(photo_id, None)
+        jobs = self.desk.ledger.jobs(photo_id=photo_id)
+        try:
+            place = away.file(self.desk, photo, jobs, now)
+        except (SelfieError, OSError) as error:
+            going = self.desk.ledger.photo(photo_id).destination
+            if not any(os.path.lexists(path) for path in (photo.path, going) if path is not None):
+                taking.lose(self.desk, photo, now)
+                return
+            self._blocked[photo_id] = now + self.desk.settings.retry.waiting_seconds
+            log.warning("photo.not_filed", photo=photo.name, reason=str(error))
+            return
+        self.changed = True
+        log.info(  # the one line an operator looks for
+            "photo.filed",
+            photo=photo.name,
+            place=str(place),
+            pictures=sum(job.state is JobState.DONE for job in jobs),
+            failed=sum(job.state is JobState.FAILED for job in jobs),
+            seconds=round(now - photo.dropped_at, 1),
+        )
+
+    def take_back(self, photo_id: int, now: float) -> None:
+        """Bring a photo that is to be painted again back from originals or failed; where it is not possible, later."""
+        photo = self.desk.ledger.photo(photo_id)
+        if photo.place not in {Place.ORIGINALS, Place.FAILED}:
+            return
+        try:
+            there = taking.take_back(self.desk, photo, now)
+        except (SelfieError, OSError) as error:
+            self._blocked[photo_id] = now + self.desk.settings.retry.waiting_seconds
+            log.warning("photo.not_taken_back", photo=photo.name, reason=str(error))
+            return
+        if not there:
+            taking.lose(self.desk, photo, now)
+
+    def try_again(self, now: float) -> None:
+        """Move the photos that could not be moved and whose time has come."""
+        for photo_id in [photo_id for photo_id, at in self._blocked.items() if at <= now]:
+            del self._blocked[photo_id]
+            if self.desk.ledger.unfinished(photo_id):  # retried meanwhile
+                if self.desk.ledger.photo(photo_id).destination is not None:
+                    away.settle_moves(self.desk, now)
+                self.take_back(photo_id, now)
+            else:
+                self.file(photo_id, now)
+
+
+def policy_of(settings: Settings) -> RetryPolicy:
+    """Given the settings, return how failures count."""
+    retry = settings.retry
+    return RetryPolicy(
+        attempts=retry.attempts,
+        backoff_seconds=retry.backoff_seconds,
+        backoff_ceiling_seconds=retry.backoff_ceiling_seconds,
+    )
+
+
+def patience(settings: Settings, job: Job, now: float) -> float:
+    """Return after how many seconds to look again: what has waited for hours need not be tried twice a minute."""
+    retry = settings.retry
+    longest = max(retry.waiting_seconds, retry.backoff_ceiling_seconds)
+    return min(max(retry.waiting_seconds, (now - job.queued_at) * _PATIENCE), longest)

@@ -1,0 +1,64 @@
+"""What the ledger knows of files that no photo's row speaks for: those that stay in the inbox, and those that leave it.
+
+Each changing method is one transaction. Looks at no file.
+"""
+
+from pathlib import Path
+
+from neural_selfie.ledger.database import Database
+from neural_selfie.ledger.rows import departure_from, path_bytes, photo_from
+from neural_selfie.model import Departure, Photo
+
+
+class Kept:
+    """Files that stay in the inbox, known by what `stat` says of them, so that they are not read at every scan."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remember(self, path: Path, size: int, mtime_ns: int, inode: int, photo_id: int) -> None:
+        """Given a file that stays in the inbox and what `stat` says of it, remember whose photo it is."""
+        key = {"path": path_bytes(path), "size": size, "mtime_ns": mtime_ns, "inode": str(inode)}
+        with self._database.writing():
+            self._database.run("kept_add", photo_id=photo_id, **key)
+
+    def knows(self, path: Path, size: int, mtime_ns: int, inode: int) -> bool:
+        """Given a file in the inbox and what `stat` says of it, say whether exactly this file is known already."""
+        key = {"path": path_bytes(path), "size": size, "mtime_ns": mtime_ns, "inode": str(inode)}
+        return self._database.row("kept_find", **key) is not None
+
+    def forget(self, path: Path) -> None:
+        """Given a path in the inbox, forget what was known about it."""
+        with self._database.writing():
+            self._database.run("kept_forget", path=path_bytes(path))
+
+    def failed(self) -> list[Photo]:
+        """Return the photos that stay in the inbox of which a job failed and none is unfinished."""
+        return [photo_from(row) for row in self._database.rows("photos_kept_and_failed")]
+
+
+class Departures:
+    """Second copies and refused files on their way: written down before the move, ended after all of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, departure: Departure) -> None:
+        """Write down that a file is about to leave; once more for the same file counts instead."""
+        with self._database.writing():
+            self._database.run(
+                "departure_begin",
+                path=path_bytes(departure.path),
+                destination=path_bytes(departure.destination),
+                sidecar=path_bytes(departure.sidecar),
+                mask=path_bytes(departure.mask),
+            )
+
+    def end(self, path: Path) -> None:
+        """Given the path that a file had, write down that it and its company are gone from there, or stay after all."""
+        with self._database.writing():
+            self._database.run("departure_end", path=path_bytes(path))
+
+    def begun(self) -> list[Departure]:
+        """Return the departures that were begun and not ended."""
+        return [departure_from(row) for row in self._database.rows("departures")]
