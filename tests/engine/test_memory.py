@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,15 @@ def test_the_ladder_begins_with_what_fits(vgg_network: Network) -> None:
     assert [way.tile_px for way in small] == [None, None]
     huge = memory.ladder(GatysRecipe(size=16384), vgg_network, (16384, 16384), 1)
     assert huge[0].tile_px is not None
+
+
+def test_a_picture_of_16_megapixels_fits_into_6_gib_in_tiles(vgg_network: Network) -> None:
+    """By prediction, with the default recipe: there L-BFGS remembers fewer steps, for each takes 0.2 GB."""
+    recipe, size = GatysRecipe.model_validate({"size": 4096, "memory": "tiles"}), (4096, 4096)
+    [way, *_] = memory.ladder(recipe, vgg_network, size, 1)
+    assert way.tile_px == 1024
+    assert memory.predicted_bytes(recipe, vgg_network, size, 1, way) < 6 << 30
+    assert memory.predicted_bytes(recipe, vgg_network, size, 1, replace(way, pairs=None)) > 9 << 30
 
 
 @pytest.mark.parametrize(

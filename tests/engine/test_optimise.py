@@ -164,3 +164,19 @@ def test_the_preconditioner_is_symmetric_and_positive() -> None:
         float((other * optimise.smoothed(one)).sum()), rel=1e-4
     )
     assert float((one * optimise.smoothed(one)).sum()) > 0
+
+
+def test_a_large_picture_is_filtered_plane_by_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which saves memory and changes nothing."""
+    images = torch.randn(2, 3, 9, 14, generator=torch.Generator().manual_seed(GENERATOR_SEED))
+    at_once = optimise.smoothed(images)
+    monkeypatch.setattr(optimise, "_FILTERED_NUMBERS", 1)
+    assert torch.equal(optimise.smoothed(images), at_once)
+
+
+def test_the_image_to_begin_with_stays_as_it_is(hills: tuple[Tensor, Tensor]) -> None:
+    """L-BFGS changes images in place, but a copy of the one that it is given."""
+    image = torch.full_like(hills[1], 0.5)
+    ended = optimise.lbfgs(bowl(*hills), image, stop=optimise.Stop(5, 0.0), history=5, watch=unwatched)
+    assert bool((image == 0.5).all())
+    assert not torch.equal(ended, image)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neural_selfie.engine import state_dict
 from neural_selfie.engine.device import choose_device, device_name, repeatable
 from neural_selfie.engine.gatys import paint as gatys
 from neural_selfie.engine.gatys import weights as vgg
@@ -133,9 +134,9 @@ def stylize_batch(
 ) -> list[Stylized]:
     """Given a photo, styles and the recipes of a sweep's variants, return their paintings in the same order.
 
-    Those of the `gatys` engine that differ in weights and style scale only are painted together: the photo's features
-    and the first half of the work are shared, so the same variant alone comes out a little different. Everything else
-    is as in `stylize`.
+    Those of the `gatys` engine that differ in weights and style scale only are painted together: they share the photo's
+    features and the first three fifths of the work, so the same variant alone comes out a little different. Everything
+    else is as in `stylize`.
     """
     chosen = choose_device(device)
     order = _Order(photo, styles, _shares(styles), chosen, seed, weights, masks, cache, start)
@@ -238,7 +239,7 @@ def _network(order: _Order, recipe: GatysRecipe) -> tuple[Network, str]:
     build = _built if order.device.type == "cpu" else _built_once
     return build(
         order.weights,
-        vgg.identity(order.weights),
+        state_dict.identity(order.weights),
         tuple(sorted({*recipe.content_layers, *recipe.style_layers})),
         device=order.device,
         pooling=recipe.pooling,

@@ -53,11 +53,12 @@ class Curvature:
         upper = products.triu() + torch.diag_embed(1 - alive)  # a pair that does not count must not divide by zero
         along = self._with_all(self._steps, gradient.flatten(1))[:, order] * alive
         first = torch.linalg.solve_triangular(upper, along[..., None], upper=True)[..., 0]
-        rest = gradient.flatten(1) - self._mixed(self._changes, order, first)
+        rest = self._mixed(self._changes, order, first).neg_().add_(gradient.flatten(1))
         going = precondition(rest.view(gradient.shape)).flatten(1)
+        del rest
         back = products.diagonal(dim1=1, dim2=2) * first - self._with_all(self._changes, going)[:, order] * alive
         second = torch.linalg.solve_triangular(upper.mT, back[..., None], upper=False)[..., 0]
-        return (going + self._mixed(self._steps, order, second)).view(gradient.shape)
+        return self._mixed(self._steps, order, second).add_(going).view(gradient.shape)
 
     def _with_all(self, pairs: Tensor, vector: Tensor) -> Tensor:
         """Return the products (B, used) of a vector (B, numbers) with each of the pairs, in the order of slots."""

@@ -12,6 +12,8 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
+from neural_selfie.engine.state_dict import numbers
+
 Prepared = Literal["torchvision", "caffe"]
 
 # Simonyan and Zisserman 2014 (arXiv 1409.1556), table 1, column E: convolutions and their channels, block by block.
@@ -28,8 +30,7 @@ _DEVIATION: Final = (0.229, 0.224, 0.225)
 # The page of the Caffe model: blue first, 0..255, minus the mean.
 _CAFFE_MEAN: Final = (103.939, 116.779, 123.68)
 
-_NESTS: Final = ("state_dict", "model_state_dict", "model")
-_SIGNATURES: Final = ("features.0.weight", "conv1_1.weight")
+SIGNATURES: Final = ("features.0.weight", "conv1_1.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +43,6 @@ class Parts:
     layout: str
     padding: Literal["zeros", "reflect"] = "zeros"
     ceil_pooling: bool = False
-
-
-def unwrapped(content: object) -> dict[str, object]:
-    """Given what a file holds, return the innermost state dict with plain keys; raise ValueError if it has none.
-
-    Known wrappings: a checkpoint's "state_dict", and the "module." that training on several GPUs puts before each key.
-    """
-    while isinstance(content, Mapping) and not any(str(key).endswith(".weight") for key in content):
-        inner = next((content[nest] for nest in _NESTS if isinstance(content.get(nest), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    if not isinstance(content, Mapping) or not content:
-        raise ValueError("it holds no network's numbers by name (a state dict).")
-    names = [str(key) for key in content]
-    ends = [(name, signature) for signature in _SIGNATURES for name in names if name.endswith(f".{signature}")]
-    prefix = ends[0][0].removesuffix(ends[0][1]) if len(ends) == 1 else ""
-    if not prefix and all(name.startswith("module.") for name in names):
-        prefix = "module."
-    return {str(key).removeprefix(prefix): value for key, value in content.items()}
 
 
 def parts(tensors: Mapping[str, object], names: Collection[str], known: Prepared | None = None) -> Parts:
@@ -101,18 +82,7 @@ def _convolutions(tensors: Mapping[str, object], prefixes: Collection[str]) -> t
 
 
 def _numbers(tensors: Mapping[str, object], key: str, shape: tuple[int, ...]) -> Tensor:
-    """Return a copy of a tensor in float32 that shares no memory with the file it came from."""
-    value = tensors.get(key)
-    if value is None:
-        raise ValueError(f"{key} is missing.")
-    if not isinstance(value, Tensor) or value.layout != torch.strided or not value.dtype.is_floating_point:
-        raise ValueError(f"{key} holds no plain floating-point numbers.")
-    if tuple(value.shape) != shape:
-        raise ValueError(f"{key} has the shape {tuple(value.shape)} where VGG-19 has {shape}.")
-    copy = torch.empty(shape, dtype=torch.float32).copy_(value.detach())
-    if not bool(torch.isfinite(copy).all()):
-        raise ValueError(f"{key} contains what is no number (NaN or infinite): the file is damaged.")
-    return copy
+    return numbers(tensors, key, shape, "VGG-19")
 
 
 def _torchvision(convolutions: tuple[tuple[Tensor, Tensor], ...]) -> Parts:

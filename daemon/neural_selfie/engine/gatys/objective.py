@@ -21,11 +21,15 @@ STRIP_NUMBERS = 2 << 20  # 8 MB of features for each strip: by measurement, what
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """How memory is spent: blocks that are walked again on the way back, the edge of tiles in px, size of strips."""
+    """How memory is spent: blocks that are walked again on the way back, the edge of tiles in px, size of strips.
+
+    `pairs`: of how many steps at most L-BFGS may remember the curvature; None is what the recipe says.
+    """
 
     recomputed_blocks: int = 0
     tile_px: int | None = None
     strip_numbers: int | None = STRIP_NUMBERS
+    pairs: int | None = None
 
     def walks(self, network: Network, height: int, width: int) -> list[Walk]:
         """Given the size of a picture, return a walk for each of its tiles."""

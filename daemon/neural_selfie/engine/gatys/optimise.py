@@ -18,7 +18,7 @@ from neural_selfie.engine.gatys.objective import Losses
 from neural_selfie.errors import EngineFailedError
 
 Evaluate = Callable[[Tensor], tuple[Losses, Tensor]]
-"""Given images (B, 3, H, W), return their losses (B,) and the gradient of the sum of the totals."""
+"""Given images (B, 3, H, W), return their losses (B,) and the gradient of the sum of the totals, free to be changed."""
 Watch = Callable[[Losses], None]
 """Is told the losses of every evaluation."""
 
@@ -31,6 +31,7 @@ _COARSE_FIRST = 0.4  # power of the frequency by which a gradient is divided
 _BOLD = 3.0  # times what the last step says about the curvature, as long as steps succeed
 _EXPLODED = 100.0  # times the best total so far
 _RETRIES = 6
+_FILTERED_NUMBERS = 16 << 20  # filtered at once: 128 MB as complex numbers
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ def lbfgs(evaluate: Evaluate, image: Tensor, *, stop: Stop, history: int, watch:
     bound stay, each step is cut off at 0 and 1 (gradient projection, section 16.7) and must make the loss smaller;
     otherwise it is shortened. Raise EngineFailedError when the loss is not a number from the start.
     """
+    image = image.clone()  # changed in place from here on: a large picture leaves no room for many of them
     losses, gradient = evaluate(image)
     total = _begun(losses)
     watch(losses)
@@ -68,21 +70,21 @@ def lbfgs(evaluate: Evaluate, image: Tensor, *, stop: Stop, history: int, watch:
     scale = _FIRST_STEP / _BOLD / smoothed(gradient).abs().mean((1, 2, 3)).clamp_min(1e-30)
     while not stop(total):
         held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        direction = curvature.direction(gradient.masked_fill(held, 0), partial(_scaled, scale * bold))
-        direction.masked_fill_(held, 0)
-        trial = (image - _wide(reach) * direction).clamp_(0, 1)
-        step = trial - image
-        losses, there = evaluate(trial)
+        trial = curvature.direction(gradient.masked_fill(held, 0), partial(_scaled, scale * bold))
+        trial.masked_fill_(held, 0).mul_(-_wide(reach)).add_(image).clamp_(0, 1)
+        losses, change = evaluate(trial)
         watch(losses)
+        step = trial.sub_(image)
+        change.sub_(gradient)
         good = losses.total <= total + _SUFFICIENT * _dot(gradient, step)  # false where it is not a number
-        change = torch.where(_wide(good), there - gradient, 0)
-        step = torch.where(_wide(good), step, 0)
+        for of_a_bad_step in (step, change):
+            of_a_bad_step.masked_fill_(~_wide(good), 0)
         product = _dot(step, change)
         useful = product > 1e-10 * _dot(change, change)
         curvature.add(step, change, useful)
         scale = torch.where(useful, product / _dot(change, smoothed(change)), scale)
-        image = image + step
-        gradient = gradient + change
+        image.add_(step)
+        gradient.add_(change)
         total = torch.where(good, losses.total, total)
         reach = torch.where(good, torch.ones_like(reach), reach * _SHRINK)
         bold = torch.where(good, bold * 1.1, bold / 2).clamp(1, _BOLD)
@@ -103,16 +105,23 @@ def smoothed(gradient: Tensor) -> Tensor:
     preconditioner has to be.
     """
     height, width = gradient.shape[2:]
-    mirrored = functional.pad(gradient, (0, width, 0, height))
-    mirrored[:, :, :height, width:] = gradient.flip(3)
-    mirrored[:, :, height:] = mirrored[:, :, :height].flip(2)
     down = torch.fft.fftfreq(2 * height, device=gradient.device)[:, None]
     right = torch.fft.rfftfreq(2 * width, device=gradient.device)[None]
-    gain = (down.square() + right.square() + 1e-4).pow(
-        -_COARSE_FIRST / 2
-    )  # 1e-4: periods above 100 px are all the same
-    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(mirrored) * gain, s=mirrored.shape[2:])
-    return filtered[:, :, :height, :width]
+    gain = down.square() + right.square() + 1e-4  # 1e-4: periods above 100 px are all the same
+    gain.pow_(-_COARSE_FIRST / 2)
+    filtered = gradient.new_empty(gradient.shape)
+    several = max(1, _FILTERED_NUMBERS // gain.numel())
+    planes, results = gradient.flatten(0, 1), filtered.flatten(0, 1)
+    for start in range(0, len(planes), several):
+        some = planes[start : start + several]
+        mirrored = functional.pad(some, (0, width, 0, height))
+        mirrored[:, :height, width:] = some.flip(2)
+        mirrored[:, height:] = mirrored[:, :height].flip(1)
+        waves = torch.fft.rfft2(mirrored)
+        del mirrored  # four times the planes, as are the waves
+        back = torch.fft.irfft2(waves.mul_(gain), s=(2 * height, 2 * width))
+        results[start : start + several] = back[:, :height, :width]
+    return filtered
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The painting itself: coarse to fine, one optimisation at each scale, for all variants of a sweep together.
 
-Variants share the photo's features and the styles' moments, and the first half of the work: until then one of them,
-in the middle of their weights, is painted for all. Devices and inputs are settled before (engine/entry.py).
+Variants share the photo's features and the styles' moments, and the first three fifths of the work: until then one of
+them, in the middle of their weights, is painted for all. Devices and inputs are settled before (engine/entry.py).
 """
 
 import math
@@ -16,14 +16,14 @@ from neural_selfie.engine.gatys import direct, graphs, memory, optimise
 from neural_selfie.engine.gatys.goals import Sitting, goal_at, style_at
 from neural_selfie.engine.gatys.journal import Journal
 from neural_selfie.engine.gatys.network import Network
-from neural_selfie.engine.gatys.objective import Objective, Spending
+from neural_selfie.engine.gatys.objective import Losses, Objective, Spending
 from neural_selfie.engine.pyramid import fit_long_edge, resized
 from neural_selfie.engine.recipe import GatysRecipe
 from neural_selfie.engine.step import Step
 from neural_selfie.errors import OutOfDeviceMemoryError
 
 LEAST_PX = 16  # short edge of which the deepest layers still see one pixel
-_SHARED = 0.5  # of the predicted work that variants share: more, and the outer ones do not come to their own loss
+_SHARED = 0.6  # of the predicted work: with more, the outer variants do not quite come to their own loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _legs(size: tuple[int, int], recipes: Sequence[GatysRecipe]) -> list[_Leg]:
 
 
 def _divided(legs: list[_Leg]) -> list[_Leg]:
-    """Mark the first half of the work as shared; a leg in which that half ends becomes two."""
+    """Mark the first part of the work as shared; a leg in which that part ends becomes two."""
     left = _SHARED * sum(leg.work(1) for leg in legs)
     divided: list[_Leg] = []
     for leg in legs:
@@ -202,9 +202,11 @@ class _Easel:
         watch = self.journal.watch(told, leg.scale, pixels * len(members))
         if first.optimiser == "adam":
             painted = self.adam(objective, image, stop=stop, watch=watch)
+        elif first.optimiser == "lbfgs":
+            history = first.history if spending.pairs is None else min(first.history, spending.pairs)
+            painted = optimise.lbfgs(objective, image, stop=stop, history=history, watch=watch)
         else:
-            way = optimise.lbfgs if first.optimiser == "lbfgs" else optimise.torch_lbfgs
-            painted = way(objective, image, stop=stop, history=first.history, watch=watch)
+            painted = optimise.torch_lbfgs(objective, image, stop=stop, history=first.history, watch=watch)
         self.journal.fetch()
         self.journal.done = end  # a scale that ended early has done its part
         return painted
@@ -215,14 +217,27 @@ class _Easel:
         goal = goal_at(size, self.whole, recipes, self.network, spending)
         plain = spending.tile_px is None and spending.recomputed_blocks == 0
         if not plain or not direct.serves(self.network, goal):
-            objective = Objective(self.network, goal, spending)
-            return objective if spending.tile_px else graphs.replayed(objective)
+            return self._practical(Objective(self.network, goal, spending), size)
         styles = [
             (style_at(number, recipes[0].style_scale, size, self.whole)[None], share)
             for number, share in enumerate(self.whole.shares)
         ]
         photo = resized(self.whole.photo, *size).clamp(0, 1)[None]
         return direct.direct_objective(self.network, goal, photo, styles)
+
+    def _practical(self, objective: Objective, size: tuple[int, int]) -> optimise.Evaluate:
+        """Return an objective as its device likes it best: recorded on a GPU, without leftovers on a CPU."""
+        if self.network.matrix.device.type != "cpu":
+            return objective if objective.spending.tile_px else graphs.replayed(objective)
+        if size[0] * size[1] < memory.WORTH_GIVING_BACK_PX:
+            return objective
+
+        def tidy(image: Tensor) -> tuple[Losses, Tensor]:
+            found = objective(image)
+            memory.give_back()
+            return found
+
+        return tidy
 
 
 def _resized_all(images: Tensor, size: tuple[int, int]) -> Tensor:
