@@ -116,11 +116,15 @@ def test_all_options_of_a_preset_stand_there_with_their_defaults() -> None:
     written = yaml.safe_load(with_example(block))["presets"]["all-options"]
     assert set(written) == set(PatchPreset.model_fields)
     assert PatchPreset.model_validate(written) == PatchPreset.model_validate({"style": written["style"]})
-    assert set(FeedforwardPreset.model_fields) <= set(written)
     block = next(block for block in examples() if "#all-gatys-options:" in TEXT.splitlines()[block[0]])
     gatys = yaml.safe_load(with_example(block))["presets"]["all-gatys-options"]
     assert set(gatys) <= set(GatysPreset.model_fields) <= set(gatys) | set(written)
     assert GatysPreset.model_validate(gatys) == GatysPreset.model_validate({"engine": "gatys", "style": gatys["style"]})
+    block = next(block for block in examples() if "#all-feedforward-options:" in TEXT.splitlines()[block[0]])
+    trained = yaml.safe_load(with_example(block))["presets"]["all-feedforward-options"]
+    assert set(trained) <= set(FeedforwardPreset.model_fields) <= set(trained) | set(written)
+    needed = {key: trained[key] for key in ("engine", "style", "weights")}
+    assert FeedforwardPreset.model_validate(trained) == FeedforwardPreset.model_validate(needed)
 
 
 def test_the_sidecar_in_it_is_one() -> None:

@@ -1,6 +1,8 @@
 """What can go wrong around a photo, one story each: crashes between two steps, folders that go away, hostile drops."""
 
 import errno
+import hashlib
+import json
 import os
 import queue
 import shutil
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import random_transformer
 from house import HERE, House, photo, wait_until
 from neural_selfie.config import sidecars
 from neural_selfie.errors import EngineUnavailableError
@@ -453,16 +457,29 @@ def test_a_photo_that_may_not_be_read_is_explained(house: House) -> None:
     assert (house.failed / "private.png").exists()
 
 
-def test_a_preset_of_a_missing_engine_waits_and_says_so(house: House) -> None:
-    """An engine that is not in this version: the job waits with a plain reason, `--once` ends with 1."""
-    house.settings["presets"]["plain"] |= {"engine": "feedforward"}
+def test_a_preset_waits_for_its_trained_network_and_is_painted_with_it(house: House) -> None:
+    """`feedforward` without its file: the job waits and says which one; once it is there, `--once` paints."""
+    trained = house.root / "candy.pth"
+    house.settings["presets"]["plain"] |= {"engine": "feedforward", "weights": str(trained), "size": 96}
     house.write_config()
     photo(house.inbox / "me.png")
     done = house.command("run", "--once")
     assert done.returncode == 1, done.stderr
     [job] = house.status()["waiting"]
-    assert job["cause"] == "engine_unavailable"
-    assert "engine: patch" in job["reason"]
+    assert job["cause"] == "weights_unavailable"
+    assert str(trained) in job["reason"]
+    torch.save(random_transformer.examples(), trained)
+    assert "usable" in house.command("models", "list").stdout
+    done = house.command("run", "--once")
+    assert done.returncode == 0, done.stderr
+    [path] = house.outbox.glob("*/plain.json")
+    record = json.loads(path.read_bytes())
+    assert record["engine"]["name"] == "feedforward"
+    assert record["engine"]["weights_sha256"] == hashlib.sha256(trained.read_bytes()).hexdigest()
+    assert record["trace"] == []
+    done = house.command("reproduce", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "identical" in done.stdout
 
 
 def cannot_be_prepared() -> None:

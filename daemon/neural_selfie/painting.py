@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from neural_selfie import lifecycle, models, waypoints
+from neural_selfie.engine.recipe import NETWORKED
 from neural_selfie.errors import (
     OutOfDeviceMemoryError,
     SelfieError,
@@ -200,7 +201,7 @@ class Painting:
 
     def _weights_for(self, job: Job) -> models.Look | None:
         """Return the file with the job's network as it looks now, or None for an engine without one."""
-        return models.look_for(job.plan.weights, self._awaited.folder) if job.plan.engine == "gatys" else None
+        return models.look_for(job.plan.weights, self._awaited.folder) if job.plan.engine in NETWORKED else None
 
     def _weights_came(self, job_id: int, now: float) -> None:
         self._awaited.drop(job_id)

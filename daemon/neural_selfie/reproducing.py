@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from neural_selfie import models
 from neural_selfie.config import Loaded, layout, masks
 from neural_selfie.config.catalogue import find_start, find_style, sha256_of, weights_of
+from neural_selfie.engine.recipe import NETWORKED
 from neural_selfie.errors import ConfigError, UsageError
 from neural_selfie.model import Limits, MaskUse, Plan, Progress, Result, StyleUse, Task
 from neural_selfie.record import Record
@@ -162,7 +163,7 @@ def _find_photo(record: Record, loaded: Loaded) -> Path:
 
 
 def _find_weights(record: Record, loaded: Loaded) -> Path | None:
-    if record.engine.name != "gatys":
+    if record.engine.name not in NETWORKED:
         return None
     folder = layout.StateFolder(loaded.settings.state).models
     named = weights_of(loaded)

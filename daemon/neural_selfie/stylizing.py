@@ -10,6 +10,7 @@ from neural_selfie import inspection, models
 from neural_selfie.config import Loaded, masks
 from neural_selfie.config.catalogue import open_catalogue
 from neural_selfie.config.layout import StateFolder
+from neural_selfie.engine.recipe import NETWORKED
 from neural_selfie.errors import SidecarError, TruncatedPhotoError, UsageError
 from neural_selfie.files import names
 from neural_selfie.model import Limits, MaskUse, Plan, Progress, Result, Task
@@ -79,7 +80,7 @@ def paint(
                 queued_at=time.time(),
                 limits=limits,
                 keep_gps=loaded.settings.keep_gps,
-                weights=models.found(wanted[number].weights, folder) if wanted[number].engine == "gatys" else None,
+                weights=models.found(wanted[number].weights, folder) if wanted[number].engine in NETWORKED else None,
             )
             for number in numbers
         ]

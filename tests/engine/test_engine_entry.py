@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neural_selfie.engine import FeedforwardRecipe, GatysRecipe, PatchRecipe, Step, stylize
+from neural_selfie.engine import GatysRecipe, PatchRecipe, Step, stylize
 from neural_selfie.engine.entry import ENGINE_VERSION
 from neural_selfie.errors import EngineUnavailableError, WeightsUnavailableError
 
@@ -182,12 +182,6 @@ def test_what_the_record_needs() -> None:
     result = stylize(noise(64, 64), [(noise(64, 64, 2), 1.0)], QUICK, device="cpu")
     assert (result.device, result.dtype, ENGINE_VERSION) == ("cpu", "float32", "1")
     assert pickle.loads(pickle.dumps(result.trace)) == result.trace  # noqa: S301 - our own bytes
-
-
-def test_engines_of_another_version() -> None:
-    """An engine that is not here is refused with its name and what to do."""
-    with pytest.raises(EngineUnavailableError, match=r"'feedforward' is not in this version.*engine: patch"):
-        stylize(noise(64, 64), [(noise(64, 64), 1.0)], FeedforwardRecipe())
 
 
 def test_gatys_without_weights_says_what_brings_them() -> None:

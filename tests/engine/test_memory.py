@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from neural_selfie.engine import room
 from neural_selfie.engine.gatys import memory
 from neural_selfie.engine.gatys import weights as vgg
 from neural_selfie.engine.gatys.network import Network, network
@@ -114,7 +115,7 @@ def test_free_memory_is_known() -> None:
         for line in Path("/proc/meminfo").read_text().splitlines()
         if line.startswith("MemTotal:")
     )
-    assert 0 < memory.free_bytes(torch.device("cpu")) <= total
+    assert 0 < room.free_bytes(torch.device("cpu")) <= total
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_free_memory_is_known() -> None:
 )
 def test_other_faults_are_not_taken_for_a_lack_of_memory(error: Exception, *, is_that: bool) -> None:
     """Only what says so counts: a fault of ours must not be tried again in tiles."""
-    assert memory.is_out_of_memory(error) == is_that
+    assert room.is_out_of_memory(error) == is_that
 
 
 @pytest.mark.parametrize("error", [OutOfDeviceMemoryError("full"), RuntimeError("CUDA error: out of memory")])
@@ -142,9 +143,9 @@ def test_the_next_device_is_asked_when_one_is_full(error: Exception) -> None:
             raise error
         return device.type
 
-    assert memory.with_room([first, last], work) == "cpu"
+    assert room.with_room([first, last], work) == "cpu"
     with pytest.raises(type(error)):
-        memory.with_room([first], work)
+        room.with_room([first], work)
 
 
 def test_another_error_is_no_reason_to_change_the_device() -> None:
@@ -154,4 +155,4 @@ def test_another_error_is_no_reason_to_change_the_device() -> None:
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        memory.with_room([torch.device("cuda"), torch.device("cpu")], work)
+        room.with_room([torch.device("cuda"), torch.device("cpu")], work)

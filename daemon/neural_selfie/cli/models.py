@@ -1,4 +1,4 @@
-"""`models list` and `models fetch`: the networks' weights that the `gatys` engine needs."""
+"""`models list` and `models fetch`: the weights that the engines with a network need."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +13,13 @@ from neural_selfie.cli.options import config_option
 from neural_selfie.config import Loaded
 from neural_selfie.config.catalogue import weights_of
 from neural_selfie.config.layout import StateFolder
+from neural_selfie.engine.recipe import NETWORKED
 from neural_selfie.files.names import shown
 
 
 @click.group()
 def models() -> None:
-    """Fetch or list the VGG-19 weights that presets with `engine: gatys` need."""
+    """List the files with networks that presets need, or fetch the VGG-19 of `engine: gatys`."""
 
 
 @models.command("list")
@@ -28,14 +29,16 @@ def list_(config: Path | None) -> int:
     loaded = configuration.load(config)
     folder = StateFolder(loaded.settings.state).models
     print(f"folder   {shown(folder)}")
-    wanted = _wanted(loaded, folder)
+    wanted, named = _wanted(loaded, folder), weights_of(loaded)
     files = sorted({*shelf.candidates(folder), *(path for path in wanted.values() if path.is_file())})
     for path in files:
         entry = shelf.inspected(path)
-        what = entry.fault or f"VGG-19 in {entry.layout}'s layout, SHA-256 {(entry.sha256 or '')[:8]}..., usable"
+        sha256 = (entry.sha256 or "")[:8]
+        what = entry.fault or f"{entry.network} in {entry.layout}'s layout, SHA-256 {sha256}..., usable"
         print(f"file     {_name(path, folder)}: {entry.size_bytes / 1e6:.0f} MB, {what}")
     for name, path in wanted.items():
-        there = "" if path.is_file() else ", which is not there: run `neural-selfie models fetch`"
+        bring = "put it there" if name in named else "run `neural-selfie models fetch`"
+        there = "" if path.is_file() else f", which is not there: {bring}"
         print(f"preset   {name} wants {_name(path, folder)}{there}")
     if not files:
         print("There are no weights yet: `neural-selfie models fetch` brings them.")
@@ -46,7 +49,7 @@ def _wanted(loaded: Loaded, folder: Path) -> dict[str, Path]:
     """Return the file of each preset that needs one."""
     named = weights_of(loaded)
     presets = loaded.settings.presets.items()
-    return {name: shelf.choose(named.get(name), folder) for name, preset in presets if preset.engine == "gatys"}
+    return {name: shelf.choose(named.get(name), folder) for name, preset in presets if preset.engine in NETWORKED}
 
 
 def _name(path: Path, folder: Path) -> str:

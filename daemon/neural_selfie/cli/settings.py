@@ -8,6 +8,7 @@ import click
 from neural_selfie import config as configuration
 from neural_selfie.cli.options import config_option
 from neural_selfie.config.presets import variants
+from neural_selfie.engine.recipe import NETWORKED
 
 
 @click.group()
@@ -28,9 +29,7 @@ def check(config: Path | None) -> int:
     catalogue.open_catalogue(loaded)
     shelf, weights = layout.StateFolder(loaded.settings.state).models, catalogue.weights_of(loaded)
     for name, preset in loaded.settings.presets.items():
-        if preset.engine == "feedforward":
-            print(f"warning: presets.{name}: the engine feedforward is not in this version; its jobs will wait.")
-        if preset.engine == "gatys" and models.look_for(weights.get(name), shelf).signature is None:
+        if preset.engine in NETWORKED and models.look_for(weights.get(name), shelf).signature is None:
             path = models.choose(weights.get(name), shelf)
             print(f"warning: presets.{name}: {models.missing(path, weights.get(name), shelf)}")
     print(f"{loaded.path or 'defaults'}: in order; {len(loaded.settings.presets)} presets.")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from neural_selfie import files, inspection, styles
 from neural_selfie.config import Loaded, Settings, faults, masks, matching, presets, sidecars
+from neural_selfie.engine.recipe import NETWORKED
 from neural_selfie.errors import ConfigError, PhotoRefusedError, SidecarError
 from neural_selfie.model import Limits, MaskUse, Plan, StyleUse
 
@@ -114,7 +115,7 @@ def weights_of(loaded: Loaded) -> dict[str, str]:
     folder = loaded.folder or Path.cwd()
     found = {}
     for name, preset in loaded.settings.presets.items():
-        if preset.engine == "gatys" and preset.weights is not None:
+        if preset.engine in NETWORKED and preset.weights is not None:
             try:
                 found[name] = str((folder / Path(preset.weights).expanduser()).absolute())
             except RuntimeError:

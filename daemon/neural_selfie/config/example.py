@@ -21,6 +21,7 @@ from neural_selfie.config import DEFAULT_PATH, PATH_VARIABLE, PREFIX, DaskCluste
 from neural_selfie.config.presets import (
     FOR_THE_CONFIGURATION,
     AnyPreset,
+    FeedforwardPreset,
     GatysPreset,
     PatchPreset,
     Rule,
@@ -30,6 +31,7 @@ from neural_selfie.config.presets import (
 
 _WIDTH = 110
 _VALUE_WIDTH = 70
+_TRAINED = "candy.pth"  # feedforward has no default for its network
 _OF_A_PRESET = ("engine", "style", "size")  # what a preset of its own begins with
 
 HEADER = f"""
@@ -90,6 +92,10 @@ Everything that a preset can say, with its default; each number of the engine ca
     "gatys": """
 With `engine: gatys` these are there instead of patch's own numbers, or have other defaults.
 """,
+    "feedforward": """
+With `engine: feedforward` a trained network paints in one pass; its file is the style, and it has these numbers.
+The style image is only shown. Files of pytorch/examples' fast_neural_style (candy, mosaic, ...) can be used.
+""",
     "sidecar": """
 A sidecar lets one photo ask for something else: put me.jpg.yaml beside me.jpg, and put it there first.
 KEYS_OF_A_SIDECAR
@@ -141,7 +147,12 @@ def _presets() -> Iterator[str]:
     yield ""
     yield _comment(EXAMPLES["gatys"])
     yield "#all-gatys-options:"
-    yield from _options(GatysPreset, ["engine", "style", *filter(_differs, _others(GatysPreset))], sample)
+    yield from _options(GatysPreset, ["engine", "style", *_differing(GatysPreset)], sample)
+    yield ""
+    yield _comment(EXAMPLES["feedforward"])
+    yield "#all-feedforward-options:"
+    own = [key for key in _differing(FeedforwardPreset) if key != "weights"]
+    yield from _options(FeedforwardPreset, ["engine", "style", "weights", *own], sample)
 
 
 def _options(model: type[BaseModel], keys: Iterable[str], sample: AnyPreset) -> Iterator[str]:
@@ -149,6 +160,8 @@ def _options(model: type[BaseModel], keys: Iterable[str], sample: AnyPreset) -> 
     for key in keys:
         field = model.model_fields[key]
         value = sample.style[0].image if key == "style" else field.get_default(call_default_factory=True)
+        if (model, key) == (FeedforwardPreset, "weights"):
+            value = _TRAINED
         option = f"{_comment(_meaning(field))}\n{key}: {_value(value)}"
         yield textwrap.indent(option.strip(), "#  ")
 
@@ -157,12 +170,16 @@ def _others(model: type[BaseModel]) -> list[str]:
     return [key for key in model.model_fields if key not in _OF_A_PRESET]
 
 
-def _differs(key: str) -> bool:
-    """Whether a number of gatys is not the same as the one of patch."""
-    patch, gatys = PatchPreset.model_fields.get(key), GatysPreset.model_fields[key]
-    return patch is None or _value(patch.get_default(call_default_factory=True)) != _value(
-        gatys.get_default(call_default_factory=True)
-    )
+def _differing(model: type[BaseModel]) -> list[str]:
+    """Return the numbers of an engine that are not the same as those of patch."""
+    patch = PatchPreset.model_fields
+
+    def written(field: FieldInfo) -> str:
+        return _value(field.get_default(call_default_factory=True))
+
+    return [
+        key for key in _others(model) if key not in patch or written(patch[key]) != written(model.model_fields[key])
+    ]
 
 
 def _as_written(preset: AnyPreset, key: str) -> Any:

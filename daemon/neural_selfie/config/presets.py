@@ -67,7 +67,8 @@ class _PresetFields(BaseModel):
     )
     weights: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
-        description="file with VGG-19 weights, for the gatys engine; null: what `neural-selfie models fetch` brings",
+        description="file with the engine's network: with VGG-19 for gatys, null: what `neural-selfie models fetch` "
+        "brings; with a trained network for feedforward, which always needs one",
     )
 
     @model_validator(mode="after")
@@ -85,6 +86,9 @@ class _PresetFields(BaseModel):
         if self.bits > 8 and self.format != "png":  # noqa: PLR2004 - the usual depth
             shallow = PydanticCustomError("bits", "expected 8: only `format: png` holds more")
             faults.append(InitErrorDetails(type=shallow, loc=("bits",), input=self.bits))
+        if isinstance(self, FeedforwardPreset) and self.weights is None:
+            lacking = PydanticCustomError(LACKING, "the trained network is the style here; name its file")
+            faults.append(InitErrorDetails(type=lacking, loc=("weights",), input=None))
         if isinstance(self, GatysPreset):
             faults += _faults_of_start_image(self)
         else:
@@ -156,7 +160,7 @@ def _faults_of_start_image(preset: GatysPreset) -> list[InitErrorDetails]:
 
 
 class FeedforwardPreset(_PresetFields, FeedforwardRecipe):
-    """A preset for the `feedforward` engine."""
+    """A preset for the `feedforward` engine. Its style images are not looked at: they show what it was trained on."""
 
 
 def _engine_tag(value: object) -> str:

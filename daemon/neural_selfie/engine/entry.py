@@ -16,17 +16,19 @@ from torch.nn import functional
 
 from neural_selfie.engine import state_dict
 from neural_selfie.engine.device import choose_device, device_name, repeatable
+from neural_selfie.engine.feedforward import paint as feedforward
+from neural_selfie.engine.feedforward import transformer
 from neural_selfie.engine.gatys import paint as gatys
 from neural_selfie.engine.gatys import weights as vgg
 from neural_selfie.engine.gatys.goals import sitting
-from neural_selfie.engine.gatys.memory import give_back, with_room
 from neural_selfie.engine.gatys.network import Network, network
 from neural_selfie.engine.gatys.store import Store
 from neural_selfie.engine.patch.paint import paint
 from neural_selfie.engine.pyramid import fit_long_edge, resized, style_factor
-from neural_selfie.engine.recipe import GatysRecipe, PatchRecipe, Recipe, alike
+from neural_selfie.engine.recipe import FeedforwardRecipe, GatysRecipe, PatchRecipe, Recipe, alike
+from neural_selfie.engine.room import give_back, with_room
 from neural_selfie.engine.step import Step
-from neural_selfie.errors import EngineUnavailableError, WeightsUnavailableError
+from neural_selfie.errors import WeightsUnavailableError
 
 __all__ = ["ENGINE_VERSION", "Step", "Stylized", "stylize"]
 
@@ -97,7 +99,8 @@ def stylize(
     give the same bits; on a GPU `gatys` does so with `arithmetic: direct` only. `on_step` is told often how far it is;
     what it raises ends the painting.
 
-    For `gatys`: `weights` is the file with VGG-19's, `masks` (styles, H, W) says where each style is used, 0..1, at any
+    `weights` is the file with VGG-19's for `gatys`, with the trained network for `feedforward`, which looks at no style
+    image and gives no trace. For `gatys`: `masks` (styles, H, W) says where each style is used, 0..1, at any
     size, `cache` is a folder where what is known of a style is kept for the next time, and `start` is the image
     (3, h, w) that the recipe's `start: file` begins with.
 
@@ -156,11 +159,9 @@ def _painted(order: _Order, recipes: Sequence[Recipe], on_step: Callable[[Step],
     """Given recipes that are alike, or one, return their paintings."""
     if isinstance(recipes[0], PatchRecipe):
         return [_patch(order, recipes[0], on_step)]
-    if isinstance(recipes[0], GatysRecipe):
-        return _gatys(order, [recipe for recipe in recipes if isinstance(recipe, GatysRecipe)], on_step)
-    raise EngineUnavailableError(
-        f"The engine '{recipes[0].engine}' is not in this version of neural-selfie. Use 'engine: patch' in the preset."
-    )
+    if isinstance(recipes[0], FeedforwardRecipe):
+        return [_feedforward(order, recipes[0], on_step)]
+    return _gatys(order, [recipe for recipe in recipes if isinstance(recipe, GatysRecipe)], on_step)
 
 
 def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
@@ -188,6 +189,17 @@ def _patch(order: _Order, recipe: PatchRecipe, on_step: Callable[[Step], None] |
     painted, trace = paint(canvas, order.clean_styles(), order.shares, recipe, seed=order.seed, on_step=on_step)
     image = painted[:, :height, :width].cpu().clone()
     return Stylized(image, trace, device_name(order.device), "float32", _warnings(order.styles, recipe, size))
+
+
+def _feedforward(order: _Order, recipe: FeedforwardRecipe, on_step: Callable[[Step], None] | None) -> Stylized:
+    if order.weights is None:
+        raise WeightsUnavailableError("The engine 'feedforward' needs a trained network: name its file, `weights`.")
+    ready = order.ready(recipe)
+    height, width = ready.shape[1:]
+    network = transformer.load(order.weights, order.device)
+    image, warnings = feedforward.paint(_widened(ready, transformer.LEAST_PX), network, recipe, on_step=on_step)
+    image = image[:, :height, :width].cpu().clone()
+    return Stylized(image, (), device_name(order.device), "float32", warnings, network.sha256)
 
 
 def _gatys(order: _Order, recipes: Sequence[GatysRecipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:

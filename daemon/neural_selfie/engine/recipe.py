@@ -186,9 +186,17 @@ NAMED_SETS: Mapping[str, Mapping[str, Any]] = {
 
 
 class FeedforwardRecipe(_Recipe):
-    """Numbers of the `feedforward` engine that presets can already name; the engine itself is not in this version."""
+    """Numbers of the `feedforward` engine: one pass through a network trained for one style; its file is the style."""
 
     engine: Literal["feedforward"] = "feedforward"
+
+    content_weight: float = Field(default=0.0, ge=0, le=1, description="share of the photo that shines through")
+    style_scale: float = Field(default=1.0, ge=0.1, le=4, description="size of the strokes; 1 = as they were trained")
+    colours: Literal["style", "luminance"] = Field(
+        default="style", description="whose colours: the style's, or the photo's kept"
+    )
+    memory: Literal["auto", "full", "tiles"] = Field(default="auto", description="paint in tiles; auto is what fits")
+    tile_px: int = Field(default=1024, ge=128, le=16384, description="edge of a tile, px")
 
 
 type_of: dict[str, type[PatchRecipe | GatysRecipe | FeedforwardRecipe]] = {
@@ -197,6 +205,7 @@ type_of: dict[str, type[PatchRecipe | GatysRecipe | FeedforwardRecipe]] = {
     "feedforward": FeedforwardRecipe,
 }
 Recipe = PatchRecipe | GatysRecipe | FeedforwardRecipe
+NETWORKED = frozenset({"gatys", "feedforward"})  # engines that need a file of weights
 
 # The numbers in which recipes of gatys may differ that are painted as one batch; in all others they are equal.
 BATCHED = ("content_weight", "style_weight", "tv_weight", "style_scale")

@@ -1,4 +1,4 @@
-"""The models folder: which file with VGG-19 weights a job is painted with, what lies there, and whether it changed.
+"""The models folder: which file with a network a job is painted with, what lies there, and whether it changed.
 
 Cheap: it looks at names and at what `stat` says, and reads a file only for `inspected`. torch is loaded for nothing
 but that. `fetching` brings the official file.
@@ -14,7 +14,7 @@ from neural_selfie.files.names import shown
 
 # As torchvision's VGG19_Weights.IMAGENET1K_V1.url ends, which takes torch to ask.
 FILE_NAME: Final = "vgg19-dcbb9e9d.pth"
-SUFFIXES: Final = (".pth", ".pt", ".safetensors")
+SUFFIXES: Final = (".pth", ".pt", ".safetensors", ".model")
 _SMALLEST_BYTES: Final = 32 << 20  # VGG-19 without its classifier in half precision has 40 MB; decoders have fewer
 _LOOK_SECONDS: Final = 1.0
 
@@ -23,10 +23,11 @@ Signature = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of the models folder: its layout and SHA-256, or `fault`, why it cannot be used."""
+    """One file of the models folder: network, layout and SHA-256, or `fault`, why it cannot be used."""
 
     path: Path
     size_bytes: int
+    network: str | None = None
     layout: str | None = None
     sha256: str | None = None
     fault: str | None = None
@@ -82,11 +83,12 @@ def look_for(wanted: str | None, folder: Path) -> Look:
 
 def missing(path: Path, wanted: str | None, folder: Path) -> WeightsUnavailableError:
     """Given the file that is not there, return the error that says so."""
-    here = f"The VGG-19 weights are not there: looked for {shown(path)}."
     if wanted is not None:
         return WeightsUnavailableError(
-            f"{here} Put the file there, or take `weights` out of the preset and run `neural-selfie models fetch`."
+            f"The network that the preset names is not there: looked for {shown(path)}. Put the file there. "
+            "(A preset with `engine: gatys` can do without `weights`: `neural-selfie models fetch` brings a network.)"
         )
+    here = f"The VGG-19 weights are not there: looked for {shown(path)}."
     if len(_large(folder)) > 1:
         return WeightsUnavailableError(
             f"{here} There are several other files: name one in the preset (weights: FILE), or run "
@@ -100,14 +102,18 @@ def missing(path: Path, wanted: str | None, folder: Path) -> WeightsUnavailableE
 
 def inspected(path: Path) -> Entry:
     """Given a file, read it to the end and say what it is. Takes seconds, and loads torch."""
-    from neural_selfie.engine.gatys import weights  # noqa: PLC0415 - torch must not load with this module
+    from neural_selfie.engine.feedforward import transformer  # noqa: PLC0415 - torch must not load with this module
+    from neural_selfie.engine.gatys import weights  # noqa: PLC0415 - see above
 
     size_bytes = path.stat().st_size
     try:
+        if transformer.is_one(path):
+            trained = transformer.load(path)
+            return Entry(path, size_bytes, "a network for feedforward", trained.layout, trained.sha256)
         vgg = weights.load(path)
     except WeightsUnavailableError as error:
         return Entry(path, size_bytes, fault=str(error))
-    return Entry(path, size_bytes, layout=vgg.layout, sha256=vgg.sha256)
+    return Entry(path, size_bytes, "VGG-19", vgg.layout, vgg.sha256)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from neural_selfie.engine import room
 from neural_selfie.engine.colour import keep_luminance
 from neural_selfie.engine.gatys import direct, graphs, memory, optimise
 from neural_selfie.engine.gatys.goals import Sitting, goal_at, style_at
@@ -163,7 +164,7 @@ class _Easel:
             try:
                 return self._optimised(leg, image, members, told, spending), True
             except (RuntimeError, MemoryError) as error:
-                if not memory.is_out_of_memory(error):
+                if not room.is_out_of_memory(error):
                     raise
                 if first.memory != "auto" or (number + 1 == len(ways) and leg.scale == 0):
                     raise OutOfDeviceMemoryError(_too_little(leg.size)) from error
@@ -234,7 +235,7 @@ class _Easel:
 
         def tidy(image: Tensor) -> tuple[Losses, Tensor]:
             found = objective(image)
-            memory.give_back()
+            room.give_back()
             return found
 
         return tidy
