@@ -69,13 +69,16 @@ def flood(root: Path, photos: int) -> Iterator[Row]:
 
 
 def idle(root: Path, photos: int) -> Iterator[Row]:
-    """Let a daemon be for a minute that has painted so many photos, all of which lie in originals and outbox."""
+    """Let a daemon be for a minute with so many photos in the ledger, in originals and, painted, in the outbox."""
     house = a_house(root)
-    make_photos(house.inbox, photos)
-    with running(house):
-        wait(lambda: count(house, "SELECT count(*) FROM photo WHERE place = 'originals'") >= photos)
-    house.settings["watch"] = {}  # as it is by default
-    house.settings["log"] = {}
+    make_photos(house.inbox, 1)
+    house.once()
+    fill(house.state / "ledger.sqlite3", photos)
+    original, painted = next(house.originals.iterdir()), next(house.outbox.glob("*/*.json")).parent
+    for number in range(photos):
+        shutil.copyfile(original, house.originals / f"{number:06}.png")
+        shutil.copytree(painted, house.outbox / f"{number:06}-x")
+    house.settings["watch"], house.settings["log"] = {}, {}  # as they are by default
     house.write_config()
     with running(house) as daemon:
         time.sleep(IDLE_SECONDS)  # the start is over, the page is written
@@ -148,7 +151,7 @@ def fill(ledger: Path, jobs: int) -> None:
     plan = json.dumps({"preset": "plain", "engine": "patch", "variant": {}, "recipe": {}, "styles": [], "seed": 0})
     connection = sqlite3.connect(ledger)
     with connection:
-        for number in range(1, jobs + 1):
+        for number in range(2, jobs + 2):  # there may be a first one
             name = f"{number:06}.jpg"
             connection.execute(
                 "INSERT INTO photo (id, sha256, name, dropped, path, place, folder, format, width, height, size_bytes,"
@@ -156,9 +159,9 @@ def fill(ledger: Path, jobs: int) -> None:
                 (number, f"{number:064x}", name, name.encode(), f"/srv/originals/{name}".encode(), f"{number:06}-x"),
             )
             connection.execute(
-                "INSERT INTO job (photo_id, plan, plan_key, state, attempts, queued_at, started_at, finished_at,"
-                " output) VALUES (?, ?, 'x', 'done', 1, 1.0, 1.0, 2.0, ?)",
-                (number, plan, f"{number:06}-x/plain.jpg"),
+                "INSERT INTO job (id, photo_id, plan, plan_key, state, attempts, queued_at, started_at, finished_at,"
+                " output) VALUES (?, ?, ?, 'x', 'done', 1, 1.0, 1.0, 2.0, ?)",
+                (number, number, plan, f"{number:06}-x/plain.jpg"),
             )
             for kind in ("job.queued", "job.started", "job.rendered", "job.published"):
                 connection.execute(

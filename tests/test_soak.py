@@ -20,6 +20,7 @@ from crashes import KILLED, PLAIN, Inbox, Launcher, furnish
 from house import House, photo
 from invariants import sha256_of
 
+SCHEDULES = ((1, 40, 20), (2, 200, 100))  # seed, photos, kills
 LIVES_SECONDS = (0.0, 1.0)
 COPIES = 10  # one in so many photos is dropped a second time, one has a sidecar, one lies in a folder that is moved in
 
@@ -108,8 +109,8 @@ class Droppers:
 @pytest.mark.parametrize(
     ("seed", "photos", "kills"),
     [
-        pytest.param(1, 40, 20, marks=pytest.mark.timeout(400)),
-        pytest.param(2, 200, 100, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param(*SCHEDULES[0], marks=pytest.mark.timeout(400)),
+        pytest.param(*SCHEDULES[1], marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
 def test_killed_at_random_moments(seed: int, photos: int, kills: int, launcher: Launcher, tmp_path: Path) -> None:
