@@ -17,6 +17,7 @@ import pytest
 
 from house import House, photo, wait_until
 from neural_selfie import inbox as inboxes
+from neural_selfie.inbox.walking import Walk
 from told import HOUR, Told, eventually, watched
 
 SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/lib/sftp-server", "/usr/libexec/openssh/sftp-server")
@@ -111,7 +112,7 @@ def test_polling_leaves_a_slow_disk_alone(tmp_path: Path, monkeypatch: pytest.Mo
     told = Told()
     slow = 0.2
 
-    class SlowWalk(inboxes.Walk):
+    class SlowWalk(Walk):
         def entries(self, start: Path | None = None) -> Iterator[Path]:
             time.sleep(slow)
             yield from super().entries(start)

@@ -266,6 +266,7 @@ class Intake:
             self.settler.postpone(path, now, 0.0)
             return
         del self._crashes[path]
+        self._suspects.discard(path)
         self._refuse(path, reasons.undecodable(), now)
 
     def _refuse_special(self, path: Path, mode: int, seen: FileFacts, now: float) -> None:
