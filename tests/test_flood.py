@@ -4,9 +4,12 @@
 """
 
 import os
+import re
+import time
 import tracemalloc
 import zlib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,20 @@ def test_photos_that_wait_take_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert len(settler) == number
     assert waiting / number < BYTES_PER_WAITING_PHOTO
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_all_of_a_card_are_painted(house: House) -> None:
+    """A thousand photos at once through the real daemon: all are painted and filed, and its own process stays small."""
+    card(house.inbox, 1000)
+    daemon = house.start("instant", "--once")
+    peak = 0
+    while daemon.poll() is None:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            status = Path(f"/proc/{daemon.pid}/status").read_text()
+            peak = max([peak, *map(int, re.findall(r"VmHWM:\s+(\d+)", status))])
+        time.sleep(0.2)
+    assert daemon.returncode == 0
+    assert len(house.records()) == len(list(house.originals.iterdir())) == 1000
+    assert 0 < peak < 120 * 1024  # in KiB
