@@ -47,12 +47,16 @@ class Launcher:
         self._process = _launched()
 
     def run(self, house: House, **order: Any) -> Ended:
-        """Run a daemon with `--once` until it ends, by itself or as `order` (see `Fate`) says."""
+        """Run a daemon with `--once` until it ends, by itself or as `order` (see `Fate`) says.
+
+        One that `lives` so many seconds runs without `--once`, and is killed then.
+        """
         trace = house.root.with_name(f"{house.root.name}.trace")
         fate: dict[str, Any] = {"at": None, "after": None, "passing": 1, "spare": None, "until": None, "disks": []}
-        fate["painter"] = "raises_for_poison"
+        fate |= {"painter": "raises_for_poison", "lives": None}
         files = {"trace": str(trace), "log": str(house.root.with_name(f"{house.root.name}.log"))}
-        called = {"arguments": ["run", "--once", "--config", str(house.config)], "home": str(house.root.resolve())}
+        once = [] if "lives" in order else ["--once"]
+        called = {"arguments": ["run", *once, "--config", str(house.config)], "home": str(house.root.resolve())}
         code = self._answer(json.dumps(fate | files | called | order))
         return Ended(code, tuple(trace.read_text().split()))
 

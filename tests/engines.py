@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,22 @@ def dies_of_poison(task: Task) -> Result:
 def hangs(task: Task) -> Result:
     """Stop saying anything, except at the second attempt, which paints."""
     if task.attempt == 1:
+        time.sleep(3600)
+    return instant(task)
+
+
+def marks_time(task: Task) -> Result:
+    """Say again and again that half of it is done, except at the second attempt, which paints."""
+    while task.attempt == 1:
+        seat.report(Progress(job_id=task.job_id, attempt=1, stage="paint", fraction=0.5))
+        time.sleep(0.05)
+    return instant(task)
+
+
+def kills_the_daemon(task: Task) -> Result:
+    """For photos called poison, end the daemon itself, as if the machine had run out of memory."""
+    if "poison" in task.photo_name:
+        os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(3600)
     return instant(task)
 

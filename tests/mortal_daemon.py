@@ -13,6 +13,7 @@ import os
 import signal
 import struct
 import sys
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,10 @@ def let_go(home: Path) -> None:
 
 
 def main() -> None:
-    """Read orders until there are no more; answer each with the exit code, negative for a signal."""
+    """Read orders until there are no more; answer each with the exit code, negative for a signal.
+
+    One with `lives` is killed after so many seconds, if it has not ended by then.
+    """
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
@@ -89,6 +93,9 @@ def main() -> None:
             vars(seat)["_SPAWN"] = multiprocessing.get_context("fork")
             vars(service)["run"] = partial(service.run, painter=engines.painter(order["painter"]))
             cli.main(order["arguments"])
+        if order["lives"] is not None:  # killed from outside, wherever it is then: the kernel waits for no waypoint
+            time.sleep(order["lives"])
+            os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
 

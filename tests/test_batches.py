@@ -11,7 +11,7 @@ import pytest
 import random_vgg
 from house import House, photo, wait_until
 from ledger_samples import POLICY, apply, drop, plan, take_in
-from neural_selfie import config, reproducing, stylizing
+from neural_selfie import config, reproducing, snapshot, stylizing
 from neural_selfie.config.catalogue import sha256_of
 from neural_selfie.engine.recipe import BATCHED, GatysRecipe
 from neural_selfie.errors import UsageError
@@ -151,12 +151,18 @@ def test_kill_in_a_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(house, *range(12))
     photo(house.inbox / "me.png")
     house.start("counts_itself")
-    wait_until(lambda: any(entry["fraction"] > 0.1 for entry in house.status()["running"]))
-    running = house.status()["running"]
+    running: tuple[snapshot.Running, ...] = ()
+
+    def half_way() -> bool:  # looked at without a command: where those take their time the batch would be over
+        nonlocal running
+        running = snapshot.read_running(house.state / "progress.json")
+        return any(entry.fraction > 0.1 for entry in running)
+
+    wait_until(half_way)
     house.kill()
-    assert len({entry["variant"]["content_weight"] for entry in running}) == 8
-    assert max(entry["fraction"] for entry in running) - min(entry["fraction"] for entry in running) <= 0.05
-    assert all(entry["eta_seconds"] > 0 for entry in running)
+    assert len({entry.variant["content_weight"] for entry in running}) == 8
+    assert max(entry.fraction for entry in running) - min(entry.fraction for entry in running) <= 0.05
+    assert all((entry.eta_seconds or 0) > 0 for entry in running)
     assert list(marks.iterdir()) == []
     assert house.once("counts_itself") == 0
     assert [record["attempts"] for _, record in sorted(by_weight(house).items())] == [2] * 8 + [1] * 4

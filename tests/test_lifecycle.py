@@ -202,6 +202,15 @@ def test_neither_interruption_nor_environment_counts(event_type: type[Event]) ->
     assert step(job_in(JobState.RUNNING), EVENTS[event_type], policy=POLICY)[0].failures == 0
 
 
+def test_a_job_of_which_the_daemon_dies_each_time_ends() -> None:
+    """Once is forgiven, then it rests while others are painted, and after five times in a row it has failed."""
+    job = job_in(JobState.RUNNING)
+    ends = [step(job, Interrupted(now=100.0, deaths=deaths), policy=POLICY) for deaths in range(6)]
+    assert [after.next_try_at for after, _ in ends] == [0.0, 0.0, 110.0, 120.0, 140.0, 0.0]
+    assert [after.state for after, _ in ends] == [JobState.QUEUED] * 5 + [JobState.FAILED]
+    assert (ends[5][0].cause, ends[5][0].failures, ends[5][1]) == ("daemon_died", 0, (FilePhoto(4),))
+
+
 def test_a_waiting_job_says_why_and_until_when() -> None:
     """Cause, sentence and time of the next look are on the job while it waits, and gone when it wakes."""
     job, _ = step(job_in(JobState.RUNNING), EVENTS[Waits], policy=POLICY)

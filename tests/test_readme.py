@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import tried
 from neural_selfie import lifecycle
 from neural_selfie.cli import COMMANDS
 
@@ -37,6 +38,11 @@ def test_make_targets_exist() -> None:
 def test_the_diagram_is_the_table() -> None:
     """The diagram of a job's states is the one that `lifecycle` draws from its table."""
     assert lifecycle.diagram().strip() in README
+
+
+def test_what_was_tried_is_counted() -> None:
+    """The table of what was tried has the numbers of the tests that are there; `python tests/tried.py` writes it."""
+    assert tried.table() in README
 
 
 def test_the_map_shows_every_room() -> None:

@@ -107,6 +107,31 @@ def test_a_silent_worker_is_ended(open_workers: Open, task: Task) -> None:
     assert isinstance(outcome(painters, posted).error, WorkerHungError)
 
 
+def test_a_worker_that_marks_time_is_ended(open_workers: Open, task: Task) -> None:
+    """One that speaks all the time and gets no further is killed as well, once its own prediction has passed."""
+    painters, posted = open_workers("marks_time", silence_seconds=0.5)
+    painters.submit(task)
+    while isinstance(message := posted.get(timeout=30), Reported):
+        painters.heard(message.value)
+        painters.end_silent()
+    error = painters.ended(message).error
+    assert isinstance(error, WorkerHungError)
+    assert error.retryable
+
+
+def test_a_worker_may_take_as_long_as_it_said(open_workers: Open, task: Task) -> None:
+    """Half done after two seconds of the clock, and silent for less than that: there is hope yet."""
+    painters, posted = open_workers("marks_time", silence_seconds=0.5)
+    painters.submit(task)
+    half_done = Progress(job_id=task.job_id, attempt=task.attempt, stage="paint", fraction=0.5)
+    time.sleep(1.0)
+    painters.heard(half_done)
+    said_at = time.monotonic()
+    while not painters.end_silent():
+        assert isinstance(posted.get(timeout=30), Reported)
+    assert time.monotonic() - said_at > 1.9
+
+
 def test_a_cancelled_job_loses_its_worker(open_workers: Open, task: Task) -> None:
     """Ending a job ends the process that paints it, and only that."""
     painters, posted = open_workers("hangs", devices=("cpu", "cuda:0"))

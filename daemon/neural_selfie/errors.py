@@ -139,6 +139,12 @@ class EngineFailedError(SelfieError):
     retryable = True
 
 
+class PhotoChangedError(SelfieError):
+    """Somebody wrote to the photo after it was taken in: it is another photo now."""
+
+    code = "photo_changed"
+
+
 class WorkerDiedError(SelfieError):
     """The worker process ended while it painted."""
 

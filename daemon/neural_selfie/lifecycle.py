@@ -18,9 +18,13 @@ from neural_selfie.model import Job, JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a failing job is tried, and how long it rests in between (doubling, up to the ceiling)."""
+    """How often a failing job is tried, and how long it rests in between (doubling, up to the ceiling).
+
+    `deaths`: how often in a row the daemon itself may die while it paints a job.
+    """
 
     attempts: int = 3
+    deaths: int = 5
     backoff_seconds: float = 10.0
     backoff_ceiling_seconds: float = 600.0
 
@@ -96,9 +100,14 @@ class RenderFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The daemon stopped or died while the job ran; nothing is held against the job."""
+    """The daemon stopped or died while the job ran; nothing is held against the job.
+
+    `deaths`: how often in a row it has died of whatever it was, this time included; 0 if it stopped as it should. Once
+    may be a power cut; a photo that takes the daemon along each time is given up in the end.
+    """
 
     now: float
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +199,7 @@ TRANSITIONS: Mapping[JobState, Mapping[type[Event], JobState | tuple[JobState, .
             Rendered: _S.RENDERED,
             RenderFailed: (_S.QUEUED, _S.FAILED),
             Waits: _S.WAITING,
-            Interrupted: _S.QUEUED,
+            Interrupted: (_S.QUEUED, _S.FAILED),
             CancelRequested: _S.CANCELLED,
         },
         _S.RENDERED: {
@@ -212,6 +221,10 @@ TRANSITIONS: Mapping[JobState, Mapping[type[Event], JobState | tuple[JobState, .
 )
 
 FINISHED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
+_DEADLY = (
+    "The daemon itself ended {} times in a row while it painted this photo: killed, out of memory, or without power. "
+    "Try it again when that has been looked into."
+)
 _WITH_PICTURE = frozenset({JobState.RENDERED, JobState.DONE})
 
 
@@ -270,8 +283,11 @@ def step(job: Job, event: Event, *, policy: RetryPolicy) -> tuple[Job, tuple[Com
 
 
 def _fork(job: Job, event: Event, policy: RetryPolicy) -> JobState:
-    """Given an event with two ways out, return the one taken. Only RenderFailed has two."""
-    again = isinstance(event, RenderFailed) and event.retryable and job.failures + 1 < policy.attempts
+    """Given an event with two ways out, return the one taken."""
+    if isinstance(event, Interrupted):
+        again = event.deaths < policy.deaths
+    else:
+        again = isinstance(event, RenderFailed) and event.retryable and job.failures + 1 < policy.attempts
     return JobState.QUEUED if again else JobState.FAILED
 
 
@@ -289,6 +305,8 @@ def _details(job: Job, event: Event, target: JobState, policy: RetryPolicy) -> d
             details = {"cause": event.cause, "reason": event.reason, "failures": job.failures + 1}
             if target is JobState.QUEUED:
                 details["next_try_at"] = event.now + _backoff(job.failures, policy)
+        case Interrupted():
+            details = _after_death(event.deaths, event.now, target, policy)
         case PhotoLost():
             details = {"cause": "photo_lost", "reason": event.reason}
         case CancelRequested():
@@ -298,6 +316,13 @@ def _details(job: Job, event: Event, target: JobState, policy: RetryPolicy) -> d
             queued_at = event.now if job.state in FINISHED else job.queued_at
             details = {"failures": 0, "queued_at": queued_at, "cancel_requested": False}
     return details
+
+
+def _after_death(deaths: int, now: float, target: JobState, policy: RetryPolicy) -> dict[str, Any]:
+    """Given how often in a row the daemon died of a job, return what that changes; once counts for nothing."""
+    if target is JobState.FAILED:
+        return {"cause": "daemon_died", "reason": _DEADLY.format(deaths)}
+    return {"next_try_at": now + _backoff(deaths - 2, policy)} if deaths > 1 else {}  # the others are painted first
 
 
 def _backoff(failures: int, policy: RetryPolicy) -> float:
@@ -313,7 +338,10 @@ def _commands(job: Job, event: Event, target: JobState) -> tuple[Command, ...]:
             return (Publish(job.id),)
         case CancelRequested(), _ if job.state is JobState.RUNNING:
             return (EndWorker(job.id), FilePhoto(job.photo_id))
-        case (Published() | CancelRequested(), _) | (RenderFailed(), JobState.FAILED):
+        case (Published() | CancelRequested(), _) | (
+            RenderFailed() | Interrupted(),
+            JobState.FAILED,
+        ):
             return (FilePhoto(job.photo_id),)
         case Retried(), _ if job.state in FINISHED:
             return (TakeBack(job.photo_id),)

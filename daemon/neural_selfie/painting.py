@@ -4,6 +4,7 @@ The ledger is the queue: no more tasks are handed out than there are free worker
 possible to the last moment.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,6 +13,7 @@ from neural_selfie import lifecycle, models, waypoints
 from neural_selfie.engine.recipe import NETWORKED
 from neural_selfie.errors import (
     OutOfDeviceMemoryError,
+    PhotoChangedError,
     SelfieError,
     StorageUnavailableError,
     WeightsUnavailableError,
@@ -64,9 +66,13 @@ class Painting:
         for rendered in ledger.due_rendered(now):
             self._perform_all(self.finishing.publish(rendered, now), now)
         self.finishing.try_again(now)
-        for name in self.workers.end_silent():
-            log.error("worker.silent", worker=name, seconds=self.desk.settings.retry.silence_seconds)
-        while self.workers.free() and (job := ledger.next_queued(now)) is not None:
+        for name, seconds in self.workers.end_silent().items():
+            log.error("worker.stuck", worker=name, seconds=round(seconds, 1))
+        self.hand_out(now)
+
+    def hand_out(self, now: float) -> None:
+        """Give every free worker the next job."""
+        while self.workers.free() and (job := self.desk.ledger.next_queued(now)) is not None:
             self._start(job, now)
 
     def noticed_changes(self, now: float) -> None:
@@ -80,16 +86,25 @@ class Painting:
         for photo in self.desk.ledger.to_file():
             self.finishing.file(photo.id, now)
 
-    def painted(self, done: Painted, now: float) -> None:
-        """Given what a worker came back with, go on with each of its jobs; what nobody waits for is dropped."""
+    def painted(self, done: Painted, now: float, *, go_on: bool) -> None:
+        """Given what a worker came back with, go on with each of its jobs; what nobody waits for is dropped.
+
+        With `go_on` the worker begins the next one as soon as these are in the state folder: it need not wait until
+        they are published. Not sooner: what is in memory only is lost if the next one takes the daemon along.
+        """
         results = {result.job_id: result for result in done.result.members} if done.result is not None else {}
         together = len(done.task.members) > 1
+        commands: list[Command] = []
         for task in done.task.members:
-            self._came_back(task, results.get(task.job_id), done.error, now, together=together)
+            commands += self._came_back(task, results.get(task.job_id), done.error, now, together=together)
+        if go_on:
+            self.hand_out(now)
+        self._perform_all(commands, now)
 
     def _came_back(
         self, task: Task, result: Result | None, error: BaseException | None, now: float, *, together: bool
-    ) -> None:
+    ) -> tuple[Command, ...]:
+        commands: tuple[Command, ...] = ()
         job = self.desk.ledger.job(task.job_id)
         tried = None
         if job.attempts == task.attempt:  # else a newer attempt of a job that was cancelled in the batch has its own
@@ -97,7 +112,7 @@ class Painting:
             tried = self._tried.pop(task.job_id, None)
         if job.state is not JobState.RUNNING or job.attempts != task.attempt:
             log.info("result.dropped", job=job.id, attempt=task.attempt)
-            return
+            return commands
         waypoints.reached("job.came_back")
         if result is not None:
             try:
@@ -109,11 +124,24 @@ class Painting:
             else:
                 waypoints.reached("result.spooled")
                 output = f"{self.desk.ledger.photo(job.photo_id).folder}/{result.record.output.file}"
-                self.apply(job.id, lifecycle.Rendered(attempt=task.attempt, output=output, now=now), now)
+                rendered = lifecycle.Rendered(attempt=task.attempt, output=output, now=now)
+                _, commands = self.desk.ledger.apply(job.id, rendered, policy=self.policy)
         if isinstance(error, WeightsUnavailableError) and tried is not None:
             self._awaited.refuse(tried, str(error), until=now + self.desk.settings.retry.waiting_seconds)
-        if error is not None:
+        if isinstance(error, PhotoChangedError):
+            self._changed(job, now)
+        elif error is not None:
             self._failed(job, error, now, tried, together=together)
+        return commands
+
+    def _changed(self, job: Job, now: float) -> None:
+        """The photo is another one now: it goes back to the inbox as such, and this one is given up."""
+        self.apply(job.id, lifecycle.Interrupted(now=now), now)
+        photo = self.desk.ledger.photo(job.photo_id)
+        try:
+            taking.give_back(self.desk, photo, now)
+        except (SelfieError, OSError) as error:  # painted and found out again
+            log.warning("photo.not_given_back", photo=photo.name, reason=str(error))
 
     def put_back(self, now: float) -> None:
         """At a stop: what is still being painted will be painted again after the next start."""
@@ -126,7 +154,7 @@ class Painting:
         self._perform_all(commands, now)
         return job
 
-    def _perform_all(self, commands: tuple[Command, ...], now: float) -> None:
+    def _perform_all(self, commands: Iterable[Command], now: float) -> None:
         for command in commands:
             match command:
                 case Publish(job_id):

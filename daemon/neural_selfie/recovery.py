@@ -13,6 +13,7 @@ from neural_selfie import lifecycle, outbox, waypoints
 from neural_selfie.errors import SelfieError
 from neural_selfie.filing import Desk, away, departing, taking
 from neural_selfie.finishing import policy_of
+from neural_selfie.ledger import Ledger
 from neural_selfie.model import JobState, Place
 from neural_selfie.outbox import Spool
 
@@ -32,14 +33,27 @@ def recover(desk: Desk, spool: Spool, now: float) -> None:
         else:
             waypoints.reached("recovery.taken_in")
     for job in desk.ledger.jobs(state=JobState.RUNNING):
-        desk.ledger.apply(job.id, lifecycle.Interrupted(now=now), policy=policy_of(desk.settings))
+        died = lifecycle.Interrupted(now=now, deaths=1 + _deaths_before(desk.ledger, job.id))
+        after, _ = desk.ledger.apply(job.id, died, policy=policy_of(desk.settings))  # filed by Painting.resume
         waypoints.reached("recovery.put_back")
+        if died.deaths > 1:
+            log.warning("job.interrupted", deaths=died.deaths, now=str(after.state), **job.log_fields())
     try:
         away.explain_again(desk, now)
     except (SelfieError, OSError) as error:
         log.warning("photo.not_explained", reason=str(error))
     _sweep(desk, spool)
     waypoints.reached("recovery.ended")
+
+
+def _deaths_before(ledger: Ledger, job_id: int) -> int:
+    """Return how often in a row, up to its present start, a job was being painted when the daemon died."""
+    for event in reversed(ledger.events(job_id=job_id)):
+        if event.kind == "job.interrupted":
+            return int(event.detail.get("deaths", 0))
+        if event.kind != "job.started":
+            break
+    return 0
 
 
 def _sweep(desk: Desk, spool: Spool) -> None:

@@ -190,13 +190,14 @@ class Service:
                     log.warning("inbox.unread", reason=" ".join(message.troubles))
                 self._scan_troubles = message.troubles
             case CallEnded() if message.seat == INSPECTOR:
-                if (photo_id := self._intake.inspected(message, now)) is not None:
+                for photo_id in self._intake.inspected(message, now):
                     self._finishing.file(photo_id, now)
                 self._finishing.changed = True
             case CallEnded():
-                self._painting.painted(self._workers.ended(message), now)
+                self._painting.painted(self._workers.ended(message), now, go_on=self._stop is None)
             case Reported(value=Progress() as progress) if self._workers.paints(progress):
                 self._painting.progress[progress.job_id] = progress
+                self._workers.heard(progress)
             case Stop():
                 self._stop = message
             case HangUp():
@@ -210,7 +211,8 @@ class Service:
         if not (self._scanned and self._messages.empty() and self._intake.idle) or self._workers.running():
             return False
         stuck = self._intake.admitted | self._finishing.unmoved
-        queued = any(job.photo_id not in stuck for job in self._ledger.jobs(state=JobState.QUEUED))
+        most = None if stuck else 1  # of 50,000 only one is looked at
+        queued = any(job.photo_id not in stuck for job in self._ledger.jobs(state=JobState.QUEUED, limit=most))
         return not queued and all(job.cause for job in self._ledger.jobs(state=JobState.RENDERED))
 
     def _exit_code(self) -> int:
@@ -249,7 +251,12 @@ class Service:
             return
         self._snapshot_at = now
         current = snapshot.of(
-            self._ledger, self._painting.progress, asdict(self._inbox.health()), len(self._intake.settler), now
+            self._ledger,
+            self._painting.progress,
+            asdict(self._inbox.health()),
+            len(self._intake.settler),
+            now,
+            orphans=self._intake.orphans.overdue(now),
         )
         watcher(current)
         temporary = self._state.progress.with_name(".progress.json.part")

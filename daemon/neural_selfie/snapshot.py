@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from neural_selfie.files import names
-from neural_selfie.ledger import Ledger
-from neural_selfie.model import Job, JobState, Progress
+from neural_selfie.ledger import Ledger, LedgerEvent
+from neural_selfie.model import Job, JobState, Photo, Progress
 
 ERROR_SUFFIX = ".error.json"
 _TROUBLES_MAX = 50
+_KNOWN_MAX = 10
 _TROUBLE_BYTES_MAX = 1 << 20  # anybody may put a file into failed/
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
 _FRACTION_FOR_ETA = 0.02  # before this share of the work is done, an estimate is worth nothing
@@ -38,7 +39,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """A photo in failed/, with the reason as its dropper reads it, and when (ISO 8601, UTC)."""
+    """A photo of which there is something to say: why, as its dropper reads it, and when (ISO 8601, UTC)."""
 
     photo: str
     cause: str
@@ -55,6 +56,7 @@ class Snapshot:
     arriving: int = 0  # files in the inbox that are not photos of the ledger yet
     running: tuple[Running, ...] = ()
     watch: Mapping[str, Any] = field(default_factory=dict)
+    orphans: tuple[str, ...] = ()  # sidecars and masks whose photo does not come
 
     def as_json(self) -> dict[str, Any]:
         """Return the snapshot as JSON knows it."""
@@ -62,11 +64,18 @@ class Snapshot:
 
 
 def of(
-    ledger: Ledger, progress: Mapping[int, Progress], watch: Mapping[str, Any], arriving: int, now: float
+    ledger: Ledger,
+    progress: Mapping[int, Progress],
+    watch: Mapping[str, Any],
+    arriving: int,
+    now: float,
+    *,
+    orphans: Iterable[Path] = (),
 ) -> Snapshot:
     """Given the parts of a running daemon, return how it stands."""
     running = tuple(_running(ledger, job, progress.get(job.id), now) for job in ledger.jobs(state=JobState.RUNNING))
-    return Snapshot(at=now, counts=all_counts(ledger), arriving=arriving, running=running, watch=watch)
+    shown = tuple(map(names.shown, orphans))
+    return Snapshot(at=now, counts=all_counts(ledger), arriving=arriving, running=running, watch=watch, orphans=shown)
 
 
 def all_counts(ledger: Ledger) -> dict[str, int]:
@@ -110,6 +119,32 @@ def read_watch(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_bytes())["watch"])
     except _UNREADABLE:
         return {}
+
+
+def read_orphans(path: Path) -> list[str]:
+    """Given the progress file of the state folder, return the sidecars and masks whose photo does not come."""
+    try:
+        return [names.shown(str(name)) for name in json.loads(path.read_bytes())["orphans"]]
+    except _UNREADABLE:
+        return []
+
+
+def dropped_again(ledger: Ledger) -> tuple[Trouble, ...]:
+    """Given the ledger, return the photos that were dropped lately and are known by their content, newest first."""
+    return tuple(_known(event, ledger.photo(event.photo_id)) for event in ledger.drops.again(_KNOWN_MAX))
+
+
+def _known(event: LedgerEvent, photo: Photo) -> Trouble:
+    worked_on = "It is being worked on, and this copy is filed beside it."
+    before = (
+        f"What was painted of it before is in {photo.folder}; only what is new in its wishes or presets is painted."
+    )
+    return Trouble(
+        photo=names.shown(str(event.detail.get("dropped", photo.name))),
+        cause="dropped_again",
+        reason=f"This photo is known already. {worked_on if event.detail.get('duplicate') else before}",
+        when=dt.datetime.fromtimestamp(event.at, dt.UTC).isoformat(timespec="seconds"),
+    )
 
 
 def troubles(failed: Path) -> tuple[Trouble, ...]:

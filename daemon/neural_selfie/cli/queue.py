@@ -50,6 +50,8 @@ def _view(settings: Settings) -> dict[str, Any]:
         "waiting": [],
         "failed": [],
         "refused": [asdict(trouble) for trouble in snapshot.troubles(settings.failed_folder)],
+        "dropped_again": [],
+        "orphans": [],
         "watch": {},
     }
     try:
@@ -68,7 +70,9 @@ def _view(settings: Settings) -> dict[str, Any]:
             view[str(name)] = [
                 _entry(ledger, job) for job in ledger.jobs(state=name, limit=_SHOWN, newest_first=newest)
             ]
+        view["dropped_again"] = [asdict(drop) for drop in snapshot.dropped_again(ledger)]
     if pid:
+        view["orphans"] = snapshot.read_orphans(state.progress)
         view["watch"] = snapshot.read_watch(state.progress)
     return view
 
@@ -105,6 +109,12 @@ def _text(view: dict[str, Any]) -> str:
     if view["refused"]:
         lines += ["", "in failed/"]
         lines += [f"  {entry['photo']}: {entry['reason']}" for entry in view["refused"][:_SHOWN]]
+    if view["dropped_again"]:
+        lines += ["", "dropped again"]
+        lines += [f"  {entry['photo']}: {entry['reason']}" for entry in view["dropped_again"]]
+    if view["orphans"]:
+        lines += ["", "waiting in the inbox for their photo (drop it, or take them away)"]
+        lines += [f"  {name}" for name in view["orphans"]]
     return "\n".join(lines)
 
 

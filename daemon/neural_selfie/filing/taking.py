@@ -1,5 +1,6 @@
 """Into the state folder: photos that were admitted, and photos that are to be painted again. Or they are lost."""
 
+import os
 from pathlib import Path
 
 import structlog
@@ -76,6 +77,22 @@ def returned(desk: Desk, photo: Photo, target: Path, now: float) -> None:
     if photo.place is Place.FAILED:
         explaining.withdraw(photo.path)
     _ready(desk, photo, target, now)
+
+
+def give_back(desk: Desk, photo: Photo, now: float) -> None:
+    """Given a photo in the state folder whose file somebody rewrote, put the file back into the inbox as a new drop.
+
+    Its company goes first. The photo itself is lost: its pictures would be those of another one. With `keep` the file
+    is in the inbox as it is.
+    """
+    if photo.place is Place.STATE:
+        folder = (desk.settings.inbox / photo.dropped).parent
+        name = photo.dropped.name
+        target = (folder if folder.is_dir() else desk.settings.inbox) / name
+        if not os.path.lexists(target):  # else somebody dropped another of that name meanwhile, and its company
+            company.put_beside(desk, photo, target)
+        files.move_new(photo.path, target.parent, name)
+    lose(desk, photo, now)
 
 
 def lose(desk: Desk, photo: Photo, now: float) -> None:

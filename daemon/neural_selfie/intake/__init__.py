@@ -5,13 +5,15 @@ Runs in the daemon's one loop and decodes nothing itself: a hostile file can at 
 
 import os
 import stat
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from neural_selfie import outbox, waypoints
+from neural_selfie import waypoints
 from neural_selfie.config import masks, sidecars
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import PhotoRefusedError, SelfieError, SidecarError, TruncatedPhotoError
@@ -19,8 +21,10 @@ from neural_selfie.files import names
 from neural_selfie.filing import Desk, departing, taking
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.intake import reasons
+from neural_selfie.intake.admitting import Admitting, Arrival
 from neural_selfie.intake.inspector import INSPECTOR, Inspected, Inspection, Inspector, inspect
-from neural_selfie.model import Limits, MaskUse, Photo, Place, Plan
+from neural_selfie.intake.orphans import Orphans
+from neural_selfie.model import Limits, Photo
 from neural_selfie.workers.seat import CallEnded, Reported
 
 __all__ = ["INSPECTOR", "Inspected", "Inspection", "Intake", "inspect"]
@@ -41,9 +45,12 @@ class Intake:
     post: Callable[[CallEnded | Reported], None]
     settler: Settler = field(init=False)
     inspector: Inspector = field(init=False)
+    orphans: Orphans = field(init=False)
     refused: int = 0
-    _ready: dict[Path, None] = field(default_factory=dict)  # in order, and found quickly among 50,000
+    _admitting: Admitting = field(init=False)
+    _ready: OrderedDict[Path, None] = field(default_factory=OrderedDict)  # found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
+    _suspects: set[Path] = field(default_factory=set)  # of one of them the inspector died: looked at one by one
     _crashes: dict[Path, int] = field(default_factory=dict)
     _admitted: dict[Path, int] = field(default_factory=dict)  # photos in the ledger that are not taken in yet
     _delayed: set[Path] = field(default_factory=set)  # a folder or a permission is in the way, not the photo
@@ -52,6 +59,8 @@ class Intake:
         watch = self.catalogue.settings.watch
         self.settler = Settler(watch.quiet_seconds, watch.ceiling_seconds)
         self.inspector = Inspector(self.limits, self.post)
+        self.orphans = Orphans(self.catalogue.settings.inbox, watch.truncated_seconds)
+        self._admitting = Admitting(self.catalogue, self.desk, self._admitted, self._lose_admitted)
 
     def expect(self, photos: Iterable[Photo]) -> None:
         """Given the photos that were admitted before and could not be taken in yet, take note of them."""
@@ -72,68 +81,122 @@ class Intake:
         """Return how many files could not be taken in or refused yet, because a folder or a permission is missing."""
         return len(self._delayed)
 
-    def sighted(self, path: Path, now: float, *, at_hand: bool = False) -> None:
-        """Given a path where something is, was or may be, take note of it; `at_hand`: inspect it if it is finished."""
+    def sighted(self, path: Path, now: float) -> Inspection | None:
+        """Given a path where something is, was or may be, take note of it.
+
+        If it is finished and its turn has come, return how to inspect it.
+        """
         try:
             facts = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             self._forget(path)
             self._lose_admitted(path, now)
-            return
+            return None
         except OSError as error:
             log.warning("photo.unreadable", path=names.shown(path), error=error.strerror)
             self._forget(path)  # the next scan tells it again
-            return
+            return None
         dropped = path.relative_to(self.catalogue.settings.inbox)
         if stat.S_ISDIR(facts.st_mode) or names.is_ignored(dropped, self.catalogue.settings.watch.ignore):
-            return
+            return None
         seen = FileFacts.of(facts)
         if self._left_alone.get(path) == seen:
-            return
-        if not stat.S_ISREG(facts.st_mode):
-            self._refuse_special(path, facts.st_mode, seen, now)
-        elif names.is_sidecar(path) or names.is_mask(path):
-            return
-        elif path in self._ready or self.inspector.has(path):
-            return  # what is found out about it will be compared with the file as it is then
-        elif self.desk.ledger.kept.knows(path, seen.size, seen.mtime_ns, seen.inode):
+            return None
+        if stat.S_ISREG(facts.st_mode):
+            return self._file_sighted(path, seen, now)
+        self._refuse_special(path, facts.st_mode, seen, now)
+        return None
+
+    def _file_sighted(self, path: Path, seen: FileFacts, now: float) -> Inspection | None:
+        if names.is_sidecar(path) or names.is_mask(path):
+            self.orphans.noted(path, now)
+            return None
+        if path in self._ready or self.inspector.has(path):
+            return None  # what is found out about it will be compared with the file as it is then
+        if self.desk.ledger.kept.knows(path, seen.size, seen.mtime_ns, seen.inode):
             self._forget(path)
-        else:
-            waypoints.reached("photo.sighted")
-            if self.settler.observe(path, seen, now) and at_hand:
-                self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)))
+            return None
+        waypoints.reached("photo.sighted")
+        finished = self.settler.observe(path, seen, now)
+        return Inspection(path, self.limits, seen, masks.named(path)) if finished else None
 
     def tick(self, now: float) -> None:
-        """Send the next finished file to the inspector, and end an inspector that takes too long."""
+        """Send the next finished files to the inspector, and end an inspector that takes too long."""
         self._ready.update(dict.fromkeys(self.settler.due(now)))
-        while self.inspector.free and self._ready:
-            path = next(iter(self._ready))
-            del self._ready[path]
-            self.sighted(path, now, at_hand=True)
+        self._send(now)
         self.inspector.end_if_too_long()
 
     def next_due(self, now: float) -> float | None:
         """Return in how many seconds a file may be due, or None."""
         return self.settler.next_due(now)
 
-    def inspected(self, message: CallEnded, now: float) -> int | None:
-        """Given the end of an inspection, admit the photo, look at it again later, or refuse it.
+    def inspected(self, message: CallEnded, now: float) -> list[int]:
+        """Given the end of a call of the inspector, admit photos, look at files again later, or refuse them.
 
-        Return the id of a photo that is taken in and needs no picture any more, so that it can be filed.
+        Return the ids of photos that are taken in and need no picture any more, so that they can be filed.
         """
-        waypoints.reached("photo.inspected")
+        calls: tuple[Inspection, ...] = message.call
+        found: list[Inspected | Exception] = message.value or [message.error] * (len(calls) == 1 and not message.died)
         self.inspector.release(message)
-        path: Path = message.call.path
-        self._delayed.discard(path)
+        self._again(calls[len(found) :], now, died=message.died)
+        self._send(now)  # the next ones are looked at while these are admitted
+        arrivals = []
+        for call, one in zip(calls, found, strict=False):
+            waypoints.reached("photo.inspected")
+            self._suspects.discard(call.path)
+            self._delayed.discard(call.path)
+            with self._excused(call.path, now):
+                if isinstance(one, Exception):
+                    self._not_whole(call.path, one, now)
+                elif (arrival := self._arrived(call, one, now)) is not None:
+                    arrivals.append(arrival)
+        troubles, finished = self._admitting.admit(arrivals, now)
+        for arrival in arrivals:
+            with self._excused(arrival.path, now):
+                if arrival.path in troubles:
+                    raise troubles[arrival.path]
+                self._forget(arrival.path)
+        return finished
+
+    def close(self) -> None:
+        """End the inspector."""
+        self.inspector.close()
+
+    def _send(self, now: float) -> None:
+        """Give the inspector as many files as it has room for; one that may have been the end of it alone."""
+        calls: list[Inspection] = []
+        while self._ready and len(calls) < self.inspector.room:
+            path, _ = self._ready.popitem(last=False)
+            if calls and path in self._suspects:
+                self._first_again(path)
+                break
+            if (call := self.sighted(path, now)) is not None:
+                calls.append(call)
+                if path in self._suspects:
+                    break
+        if calls:
+            self.inspector.submit(calls)
+
+    def _again(self, calls: Sequence[Inspection], now: float, *, died: bool) -> None:
+        """Look again, and next, at files for which there was no time, or of one of which the inspector died."""
+        if died and len(calls) == 1:
+            with self._excused(calls[0].path, now):
+                self._crashed(calls[0].path, now)
+            return
+        for call in reversed(calls):
+            self._first_again(call.path)
+            if died:
+                self._suspects.add(call.path)
+
+    def _first_again(self, path: Path) -> None:
+        self._ready[path] = None
+        self._ready.move_to_end(path, last=False)
+
+    @contextmanager
+    def _excused(self, path: Path, now: float) -> Iterator[None]:
+        """What is in the way of one file does not stop the others: it is looked at again."""
         try:
-            if message.died:
-                self._crashed(path, now)
-            elif message.error is not None:
-                self._not_whole(path, message.error, now)
-            elif FileFacts.of(os.lstat(path)) != message.call.seen or masks.named(path) != message.call.mask:
-                self.settler.postpone(path, now, 0.0)  # somebody rewrote it meanwhile: what was found out is void
-            else:
-                return self._admit(path, message.value, now)
+            yield
         except (FileNotFoundError, TruncatedPhotoError) as error:  # taken away or written to at the last moment
             log.info("photo.changed", photo=names.shown(path.name), reason=str(error))
             self._lose_admitted(path, now)
@@ -142,11 +205,17 @@ class Intake:
         except (SelfieError, OSError) as error:  # a folder is full or gone, a permission is missing: the file stays
             log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
             self._delay(path, now)
-        return None
 
-    def close(self) -> None:
-        """End the inspector."""
-        self.inspector.close()
+    def _arrived(self, call: Inspection, inspected: Inspected, now: float) -> Arrival | None:
+        path = call.path
+        if FileFacts.of(os.lstat(path)) != call.seen or masks.named(path) != call.mask:
+            self.settler.postpone(path, now, 0.0)  # somebody rewrote it meanwhile: what was found out is void
+            return None
+        try:
+            return self._admitting.arrival(path, inspected)
+        except SidecarError as error:
+            self._refuse(path, error, now)
+            return None
 
     def _forget(self, path: Path) -> None:
         self.settler.forget(path)
@@ -197,6 +266,7 @@ class Intake:
             self.settler.postpone(path, now, 0.0)
             return
         del self._crashes[path]
+        self._suspects.discard(path)
         self._refuse(path, reasons.undecodable(), now)
 
     def _refuse_special(self, path: Path, mode: int, seen: FileFacts, now: float) -> None:
@@ -223,57 +293,3 @@ class Intake:
             reason=str(error),
             moved_to=names.shown(moved),
         )
-
-    def _admit(self, path: Path, inspected: Inspected, now: float) -> int | None:
-        facts, mask = inspected.photo, inspected.mask
-        settings = self.catalogue.settings
-        sidecar = sidecars.beside(path)
-        dropped = path.relative_to(settings.inbox)
-        try:
-            plans = self._plans_for(path, mask)
-        except SidecarError as error:
-            self._refuse(path, error, now)
-            return None
-        name = names.shown(path.name)
-        before = self.desk.ledger.photo_by_sha256(facts.sha256)
-        if before is not None and before.place is Place.FAILED and before.destination is None:
-            departing.file_failed_copy(self.desk, before)  # first: afterwards nobody knows where it is
-        admission = self.desk.ledger.admit(
-            facts,
-            name=name,
-            dropped=dropped,
-            path=path,
-            sidecar=sidecar,
-            folder=lambda digits: names.outbox_folder(path.name, facts.sha256, digits),
-            plans=plans,
-            now=now,
-            is_there=lambda output: outbox.is_there(settings.outbox_folder, output),
-        )
-        photo = admission.photo
-        waypoints.reached("photo.admitted")
-        if self._admitted.get(path, photo.id) != photo.id:
-            self._lose_admitted(path, now)
-        fields = {"photo": name, "sha256": facts.sha256[:6], "new_jobs": len(admission.new_jobs)}
-        if admission.duplicate:
-            departing.file_copy(self.desk, path, sidecar, mask)
-            if self.desk.keeps:
-                taking.remember_kept(self.desk, photo, path)
-            self._forget(path)
-            log.info("photo.dropped_again", **fields)
-            return None
-        self._admitted[path] = photo.id
-        taking.take_in(self.desk, photo, now)
-        del self._admitted[path]
-        self._forget(path)
-        presets = list(dict.fromkeys(plan.preset for plan in plans))
-        log.info("photo.admitted", **fields, presets=presets, width=facts.width, height=facts.height)
-        return photo.id if self.desk.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
-
-    def _plans_for(self, path: Path, mask: MaskUse | None) -> tuple[Plan, ...]:
-        dropped = path.relative_to(self.catalogue.settings.inbox)
-        plans = self.catalogue.plans_for(dropped, sidecars.text_of(path), mask)
-        if mask is None:
-            return plans
-        kept = masks.kept(mask, self.desk.state.styles)
-        waypoints.reached("mask.kept")
-        return tuple(plan if plan.mask is None else replace(plan, mask=kept) for plan in plans)

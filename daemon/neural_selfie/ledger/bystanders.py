@@ -6,7 +6,7 @@ Each changing method is one transaction. Looks at no file.
 from pathlib import Path
 
 from neural_selfie.ledger.database import Database
-from neural_selfie.ledger.rows import departure_from, path_bytes, photo_from
+from neural_selfie.ledger.rows import LedgerEvent, departure_from, event_from, path_bytes, photo_from
 from neural_selfie.model import Departure, Photo
 
 
@@ -35,6 +35,17 @@ class Kept:
     def failed(self) -> list[Photo]:
         """Return the photos that stay in the inbox of which a job failed and none is unfinished."""
         return [photo_from(row) for row in self._database.rows("photos_kept_and_failed")]
+
+
+class Drops:
+    """What was dropped more than once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def again(self, limit: int) -> list[LedgerEvent]:
+        """Return the latest drops of photos that were known already, newest first; what is long past is left out."""
+        return [event_from(row) for row in self._database.rows("dropped_again", limit=limit)]
 
 
 class Departures:

@@ -63,16 +63,22 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the only write transaction: all of what happens inside is durable at the end, or none of it."""
+        """Hold the only write transaction: all of what happens inside is durable at the end, or none of it.
+
+        Inside another one it is a part of that: durable with it, and undone alone if it fails.
+        """
         with self._lock, explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            inner = self._connection.in_transaction  # ours: everybody else waits for the lock
+            self._connection.execute("SAVEPOINT part" if inner else "BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("COMMIT")
+                self._connection.execute("RELEASE part" if inner else "COMMIT")
             except BaseException:
                 # SQLite may have rolled back by itself (disk full, read error).
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    self._connection.execute("ROLLBACK TO part" if inner else "ROLLBACK")
+                    if inner:
+                        self._connection.execute("RELEASE part")
                 raise
 
     def close(self) -> None:

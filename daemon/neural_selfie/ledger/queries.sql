@@ -141,6 +141,11 @@ SELECT * FROM event WHERE job_id = :job_id ORDER BY id;
 -- name: events_by_photo
 SELECT * FROM event WHERE photo_id = :photo_id ORDER BY id;
 
+-- name: dropped_again
+SELECT * FROM event
+WHERE id > (SELECT coalesce(max(id), 0) FROM event) - 20000 AND kind = 'photo.dropped_again'
+ORDER BY id DESC LIMIT :limit;
+
 -- name: kept_add
 INSERT INTO kept (path, size, mtime_ns, inode, photo_id) VALUES (:path, :size, :mtime_ns, :inode, :photo_id)
 ON CONFLICT (path) DO UPDATE

@@ -1,16 +1,27 @@
 """The workers: one seat for each device; one that is dead or silent too long is replaced, and nobody else is hurt."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from neural_selfie.config import DaskWorkers, GpuWorkers, Settings
-from neural_selfie.errors import ConfigError, EngineFailedError, WorkerDiedError, WorkerHungError
+from neural_selfie.errors import (
+    ConfigError,
+    EngineFailedError,
+    PhotoChangedError,
+    WorkerDiedError,
+    WorkerHungError,
+)
 from neural_selfie.model import Progress, Result, Task
 from neural_selfie.workers import render
 from neural_selfie.workers.seat import CallEnded, Reported, Seat
+
+_GROWTH = 0.001  # of the work: less is no progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,21 @@ class Painted:
     error: BaseException | None = None
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How fast a worker gets on: the farthest that it was, when that was, and how long the whole was to take then."""
+
+    fraction: float
+    at: float
+    predicted_seconds: float
+
+
 class Workers:
-    """All workers of this machine. `post` receives `CallEnded` and `Reported` values from other threads."""
+    """All workers of this machine. `post` receives `CallEnded` and `Reported` values from other threads.
+
+    A worker is ended that says nothing for `silence_seconds`, and one that speaks but gets no further for as long as
+    that, or as long as the whole picture was to take by its own account, whichever is longer.
+    """
 
     def __init__(
         self,
@@ -46,7 +70,8 @@ class Workers:
     ) -> None:
         self._paint = painter.paint
         self._silence_seconds = silence_seconds
-        self._hung: set[str] = set()
+        self._hung: dict[str, float] = {}  # for how many seconds they made no progress
+        self._paces: dict[str, _Pace] = {}
         self._seats = {
             name: Seat(name, prepare=painter.prepare, arguments=(name,), post=post) for name in dict.fromkeys(devices)
         }
@@ -72,6 +97,17 @@ class Workers:
         """Whether a worker is busy with that attempt of that job; what is reported about any other comes too late."""
         return self.task_of(progress.job_id, progress.attempt) is not None
 
+    def heard(self, progress: Progress) -> None:
+        """Take note of how far a worker says it is."""
+        seat = self._seat_of(progress.job_id, progress.attempt)
+        if seat is None or seat.started_at is None:
+            return
+        before = self._paces.get(seat.name)
+        if before is None or progress.fraction >= before.fraction + _GROWTH:
+            now = time.monotonic()
+            predicted = (now - seat.started_at) / progress.fraction if progress.fraction >= _GROWTH else 0.0
+            self._paces[seat.name] = _Pace(progress.fraction, now, predicted)
+
     def task_of(self, job_id: int, attempt: int) -> Task | None:
         """Return the task in which a worker paints an attempt of a job, alone or in a batch, or None."""
         seat = self._seat_of(job_id, attempt)
@@ -80,41 +116,50 @@ class Workers:
     def submit(self, task: Task) -> str:
         """Give a task to a free worker and return its name."""
         seat = next(seat for seat in self._seats.values() if seat.free)
-        seat.submit(replace(task, device=seat.name.partition(":")[0]), self._paint)
+        self._paces.pop(seat.name, None)
+        seat.submit(replace(task, device=seat.name.partition(":")[0]), partial(_paint_unchanged, self._paint))
         return seat.name
 
     def ended(self, message: CallEnded) -> Painted:
         """Given the end of a call, free its worker and return what came of the task."""
         seat = self._seats[message.seat]
         seat.release(message)
-        hung = message.seat in self._hung
-        self._hung.discard(message.seat)
+        hung = self._hung.pop(message.seat, None)
         if message.error is None and (fault := _fault_of(message.value, message.call)) is not None:
             return Painted(message.call, error=EngineFailedError(f"The engine returned {fault}."))
         if not message.died:
             return Painted(message.call, message.value, message.error)
-        if hung:
+        if hung is not None:
             return Painted(
                 message.call,
-                error=WorkerHungError(f"The worker made no progress for {self._silence_seconds:.0f} s and was ended."),
+                error=WorkerHungError(f"The worker made no progress for {hung:.0f} s and was ended."),
             )
         return Painted(
             message.call,
             error=WorkerDiedError("The worker process ended while it painted (killed, out of memory, or crashed)."),
         )
 
-    def end_silent(self) -> list[str]:
-        """Kill every busy worker that has said nothing for too long; return their names."""
+    def end_silent(self) -> dict[str, float]:
+        """Kill every busy worker that has made no progress for too long; return for how long, in seconds."""
         now = time.monotonic()
-        silent = [
-            name
+        silent = {
+            name: stuck
             for name, seat in self._seats.items()
-            if not seat.free and name not in self._hung and now - seat.heard_at > self._silence_seconds
-        ]
+            if not seat.free and name not in self._hung and (stuck := self._stuck_seconds(seat, now)) > 0
+        }
         for name in silent:
-            self._hung.add(name)
             self._seats[name].kill()
+        self._hung |= silent
         return silent
+
+    def _stuck_seconds(self, seat: Seat, now: float) -> float:
+        """Return for how long a busy worker has been stuck, or 0.0 as long as there is hope."""
+        if now - seat.heard_at > self._silence_seconds:
+            return now - seat.heard_at
+        pace = self._paces.get(seat.name)
+        if pace is None or now - pace.at <= max(self._silence_seconds, pace.predicted_seconds):
+            return 0.0
+        return now - pace.at
 
     def end_job(self, job_id: int, attempt: int) -> None:
         """Kill the worker that paints an attempt of a job and all that it paints with it; it is replaced afterwards."""
@@ -131,6 +176,19 @@ class Workers:
         wanted = (job_id, attempt)
         busy = (seat for seat in self._seats.values() if not seat.free)
         return next((seat for seat in busy if wanted in [(one.job_id, one.attempt) for one in seat.call.members]), None)
+
+
+def _paint_unchanged(paint: Callable[[Task], Result], task: Task) -> Result:
+    """In a worker's process: paint, and prove that what was painted is the photo that was taken in.
+
+    Whoever still has a file open when it is taken in can write to it afterwards: it would be painted with the new
+    content under the old hash.
+    """
+    result = paint(task)
+    with suppress(FileNotFoundError), task.photo_path.open("rb") as file:  # gone: that is noticed when it is filed
+        if hashlib.file_digest(file, "sha256").hexdigest() != task.photo_sha256:
+            raise PhotoChangedError("Somebody wrote to the photo after it was taken in.")
+    return result
 
 
 def _fault_of(value: object, task: Task) -> str | None:
