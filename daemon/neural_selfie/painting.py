@@ -34,6 +34,7 @@ class Painting:
     workers: Workers
     limits: Limits
     finishing: Finishing
+    paused: bool = False  # too little space: nothing new is painted
     progress: dict[int, Progress] = field(default_factory=dict)
     _tried: dict[int, models.Look] = field(default_factory=dict)  # jobs being painted; how their weights looked
     _awaited: models.Awaited = field(init=False)
@@ -65,7 +66,7 @@ class Painting:
         self.finishing.try_again(now)
         for name in self.workers.end_silent():
             log.error("worker.silent", worker=name, seconds=self.desk.settings.retry.silence_seconds)
-        while self.workers.free() and (job := ledger.next_queued(now)) is not None:
+        while not self.paused and self.workers.free() and (job := ledger.next_queued(now)) is not None:
             self._start(job, now)
 
     def noticed_changes(self, now: float) -> None:
@@ -141,6 +142,9 @@ class Painting:
         photo = self.desk.ledger.photo(job.photo_id)
         try:
             unchanged = taking.is_unchanged(self.desk, photo)
+        except SelfieError as error:
+            self._failed(job, error, now)
+            return
         except OSError as error:
             self._failed(job, StorageUnavailableError(f"The photo cannot be read: {error.strerror}."), now)
             return

@@ -55,6 +55,7 @@ class Snapshot:
     arriving: int = 0  # files in the inbox that are not photos of the ledger yet
     running: tuple[Running, ...] = ()
     watch: Mapping[str, Any] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()  # what is in the way at the moment, a sentence each
 
     def as_json(self) -> dict[str, Any]:
         """Return the snapshot as JSON knows it."""
@@ -62,11 +63,19 @@ class Snapshot:
 
 
 def of(
-    ledger: Ledger, progress: Mapping[int, Progress], watch: Mapping[str, Any], arriving: int, now: float
+    ledger: Ledger,
+    progress: Mapping[int, Progress],
+    watch: Mapping[str, Any],
+    arriving: int,
+    now: float,
+    *,
+    troubles: tuple[str, ...] = (),
 ) -> Snapshot:
     """Given the parts of a running daemon, return how it stands."""
     running = tuple(_running(ledger, job, progress.get(job.id), now) for job in ledger.jobs(state=JobState.RUNNING))
-    return Snapshot(at=now, counts=all_counts(ledger), arriving=arriving, running=running, watch=watch)
+    return Snapshot(
+        at=now, counts=all_counts(ledger), arriving=arriving, running=running, watch=watch, troubles=troubles
+    )
 
 
 def all_counts(ledger: Ledger) -> dict[str, int]:
@@ -112,6 +121,14 @@ def read_watch(path: Path) -> dict[str, Any]:
         return {}
 
 
+def read_troubles(path: Path) -> list[str]:
+    """Given the progress file of the state folder, return what is in the daemon's way; [] without a readable one."""
+    try:
+        return [str(trouble) for trouble in json.loads(path.read_bytes())["troubles"]]
+    except _UNREADABLE:
+        return []
+
+
 def troubles(failed: Path) -> tuple[Trouble, ...]:
     """Given the folder failed/, return the newest explanations in it, newest first; unreadable ones are left out."""
     found = []
@@ -129,6 +146,12 @@ def troubles(failed: Path) -> tuple[Trouble, ...]:
         except _UNREADABLE:
             continue
     return tuple(sorted(found, key=lambda trouble: trouble.when, reverse=True))
+
+
+def trouble(sentence: str) -> Trouble:
+    """Given what is in the daemon's own way, return it as it stands among the troubles on the page."""
+    when = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return Trouble(photo="every photo", cause="storage_unavailable", reason=sentence, when=when)
 
 
 def waiting(ledger: Ledger) -> tuple[Trouble, ...]:

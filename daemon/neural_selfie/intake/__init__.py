@@ -20,6 +20,7 @@ from neural_selfie.filing import Desk, departing, taking
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.intake import reasons
 from neural_selfie.intake.inspector import INSPECTOR, Inspected, Inspection, Inspector, inspect
+from neural_selfie.intake.unsure import Unsure
 from neural_selfie.model import Limits, MaskUse, Photo, Place, Plan
 from neural_selfie.workers.seat import CallEnded, Reported
 
@@ -41,17 +42,21 @@ class Intake:
     post: Callable[[CallEnded | Reported], None]
     settler: Settler = field(init=False)
     inspector: Inspector = field(init=False)
+    unsure: Unsure = field(init=False)
     refused: int = 0
     _ready: dict[Path, None] = field(default_factory=dict)  # in order, and found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
     _crashes: dict[Path, int] = field(default_factory=dict)
     _admitted: dict[Path, int] = field(default_factory=dict)  # photos in the ledger that are not taken in yet
     _delayed: set[Path] = field(default_factory=set)  # a folder or a permission is in the way, not the photo
+    paused: bool = False  # too little space: nothing is admitted
+    _reason: str | None = None  # why the last file was delayed
 
     def __post_init__(self) -> None:
         watch = self.catalogue.settings.watch
         self.settler = Settler(watch.quiet_seconds, watch.ceiling_seconds)
         self.inspector = Inspector(self.limits, self.post)
+        self.unsure = Unsure(self.desk)
 
     def expect(self, photos: Iterable[Photo]) -> None:
         """Given the photos that were admitted before and could not be taken in yet, take note of them."""
@@ -60,17 +65,25 @@ class Intake:
     @property
     def idle(self) -> bool:
         """Whether no file is settling or being inspected, but for those that wait for something to be put right."""
-        return len(self.settler) <= len(self._delayed) and not self._ready and self.inspector.free
+        waits = self.paused or (len(self.settler) <= len(self._delayed) and not self._ready)
+        return waits and self.inspector.free
 
     @property
     def admitted(self) -> set[int]:
         """The photos that are in the ledger and could not be taken in yet."""
-        return set(self._admitted.values())
+        return {*self._admitted.values(), *self.unsure.photos}
 
     @property
     def delayed(self) -> int:
-        """Return how many files could not be taken in or refused yet, because a folder or a permission is missing."""
-        return len(self._delayed)
+        """Return how many files wait in the inbox, because a folder, space or a permission is missing."""
+        paused = len(self.settler) + len(self._ready) if self.paused else 0
+        return len(self._delayed) + len(self.unsure.photos) + paused
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why files are delayed: the newest reason, as long as one is."""
+        reasons = (self._reason if self._delayed else None, self.unsure.reason if self.unsure.photos else None)
+        return list(filter(None, reasons))
 
     def sighted(self, path: Path, now: float, *, at_hand: bool = False) -> None:
         """Given a path where something is, was or may be, take note of it; `at_hand`: inspect it if it is finished."""
@@ -106,7 +119,7 @@ class Intake:
     def tick(self, now: float) -> None:
         """Send the next finished file to the inspector, and end an inspector that takes too long."""
         self._ready.update(dict.fromkeys(self.settler.due(now)))
-        while self.inspector.free and self._ready:
+        while self.inspector.free and self._ready and not self.paused:
             path = next(iter(self._ready))
             del self._ready[path]
             self.sighted(path, now, at_hand=True)
@@ -141,6 +154,7 @@ class Intake:
             self.sighted(path, now)
         except (SelfieError, OSError) as error:  # a folder is full or gone, a permission is missing: the file stays
             log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
+            self._reason = str(error)
             self._delay(path, now)
         return None
 
@@ -158,16 +172,17 @@ class Intake:
             facts = os.lstat(path)
         except OSError:
             self._forget(path)
+            self._lose_admitted(path, now)
             return 0.0
         self.settler.observe(path, FileFacts.of(facts), now)
         self._delayed.add(path)
         return self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
 
     def _lose_admitted(self, path: Path, now: float) -> None:
-        """The file at a path is not, or no more, the photo that was admitted there: its jobs are cancelled."""
+        """The file at a path is not, or no more, the photo that was admitted there: `unsure` finds out."""
         photo_id = self._admitted.pop(path, None)
         if photo_id is not None:
-            taking.lose(self.desk, self.desk.ledger.photo(photo_id), now)
+            self.unsure.photos[photo_id] = now
 
     def _not_whole(self, path: Path, error: BaseException, now: float) -> None:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -247,7 +262,7 @@ class Intake:
             folder=lambda digits: names.outbox_folder(path.name, facts.sha256, digits),
             plans=plans,
             now=now,
-            is_there=lambda output: outbox.is_there(settings.outbox_folder, output),
+            is_there=self._is_there,
         )
         photo = admission.photo
         waypoints.reached("photo.admitted")
@@ -268,6 +283,12 @@ class Intake:
         presets = list(dict.fromkeys(plan.preset for plan in plans))
         log.info("photo.admitted", **fields, presets=presets, width=facts.width, height=facts.height)
         return photo.id if self.desk.ledger.unfinished(photo.id) == 0 else None  # every picture is there already
+
+    def _is_there(self, output: str) -> bool:
+        """Whether a picture lies in the outbox; raise StorageUnavailableError if that is away: nobody knows then."""
+        folder = self.catalogue.settings.outbox_folder
+        self.desk.shares.check(folder)
+        return outbox.is_there(folder, output)
 
     def _plans_for(self, path: Path, mask: MaskUse | None) -> tuple[Plan, ...]:
         dropped = path.relative_to(self.catalogue.settings.inbox)
