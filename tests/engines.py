@@ -145,6 +145,11 @@ def raises_for_poison(task: Task) -> Result:
     return raises(task) if "poison" in task.photo_name else instant(task)
 
 
+def slow_for_poison(task: Task) -> Result:
+    """Paint for about two seconds, but fail at once for photos called poison."""
+    return raises(task) if "poison" in task.photo_name else slow(task)
+
+
 def writes_garbage(_task: Task) -> Result:
     """Return something that is no result."""
     return "a picture, honestly"  # type: ignore[return-value]  # that is the fault this painter has

@@ -38,6 +38,7 @@ class House:
             "presets": {"plain": {"style": str(style), "size": 64, "format": "png"}},
             "watch": {"quiet_seconds": 0.3, "truncated_seconds": 1.0, "rescan_seconds": 2.0},
             "retry": {"backoff_seconds": 0.1, "waiting_seconds": 0.5, "stop_seconds": 0.5},
+            "disks": {"free_mib": 0},
             "log": {"level": "debug"},
         } | self.settings
         self.write_config()

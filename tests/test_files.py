@@ -140,10 +140,16 @@ def test_removing_says_whether_there_was_something(tmp_path: Path) -> None:
     assert not files.remove_if_there(photo)
 
 
-def test_folders_are_made_with_their_parents(tmp_path: Path) -> None:
-    """Missing folders are made, existing ones are no error, and a place without permission is named."""
-    files.make_folder(tmp_path / "a" / "b" / "c")
-    files.make_folder(tmp_path / "a" / "b" / "c")
-    assert (tmp_path / "a" / "b" / "c").is_dir()
+def test_a_folder_is_made_where_there_is_one(tmp_path: Path) -> None:
+    """One that is there is no error, the one above it is not made, no link is followed, permissions are named."""
+    files.make_folder(tmp_path / "a")
+    files.make_folder(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()
+    with pytest.raises(StorageUnavailableError, match="share is gone"):
+        files.make_folder(tmp_path / "share" / "a")
+    assert not (tmp_path / "share").exists()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with pytest.raises(StorageUnavailableError, match=r"link is a link or a file.*Move it away"):
+        files.make_folder(tmp_path / "link")
     with as_nobody(tmp_path), pytest.raises(PermissionDeniedError, match="cannot be made"):
         files.make_folder(tmp_path / "x")

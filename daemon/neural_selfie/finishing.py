@@ -4,7 +4,6 @@ Publishing comes before "done", and "done" before the photo is filed. What canno
 or gone, is tried again later; nothing is painted twice for it.
 """
 
-import os
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,11 +11,12 @@ import structlog
 from neural_selfie import lifecycle, outbox, waypoints
 from neural_selfie.config import Settings
 from neural_selfie.errors import SelfieError, StorageUnavailableError
-from neural_selfie.filing import Desk, away, taking
+from neural_selfie.filing import Desk, away, departing, taking
 from neural_selfie.lifecycle import Command, RetryPolicy
-from neural_selfie.model import Job, JobState, Place
+from neural_selfie.model import Job, JobState, Photo, Place
 from neural_selfie.outbox import Spool
 
+_TROUBLES_MAX = 10
 _PATIENCE = 0.1  # share of the time that a job has waited after which it is looked at again
 
 log = structlog.get_logger()
@@ -30,22 +30,31 @@ class Finishing:
     spool: Spool
     changed: bool = True
     _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
+    _reasons: dict[int, str] = field(default_factory=dict)  # why
+    _settle_at: float = 0.0
 
     @property
     def unmoved(self) -> set[int]:
         """The photos that could not be put where they belong yet."""
         return set(self._blocked)
 
+    @property
+    def troubles(self) -> list[str]:
+        """Why photos could not be put where they belong, and pictures not be published, a sentence each."""
+        unpublished = self.desk.ledger.jobs(state=JobState.RENDERED, limit=_TROUBLES_MAX)
+        return [*list(self._reasons.values())[:_TROUBLES_MAX], *(job.reason for job in unpublished if job.reason)]
+
     def publish(self, job: Job, now: float) -> tuple[Command, ...]:
         """Given a rendered job, let its picture appear in the outbox; return what is to be done then."""
         waypoints.reached("job.rendered")
-        rendered = self.spool.get(job)
-        ledger, policy = self.desk.ledger, policy_of(self.desk.settings)
-        if rendered is None:
-            return ledger.apply(job.id, lifecycle.SpoolLost(now=now), policy=policy)[1]
+        ledger, policy, folder = self.desk.ledger, policy_of(self.desk.settings), self.desk.settings.outbox_folder
         photo = ledger.photo(job.photo_id)
         try:
-            output = outbox.publish(self.desk.settings.outbox_folder, photo, rendered)
+            rendered = self.spool.get(job)
+            if rendered is None:
+                return ledger.apply(job.id, lifecycle.SpoolLost(now=now), policy=policy)[1]
+            self.desk.shares.check(folder)
+            output = outbox.publish(folder, photo, rendered)
         except (SelfieError, OSError) as error:
             cause = error.code if isinstance(error, SelfieError) else StorageUnavailableError.code
             again = now + patience(self.desk.settings, job, now)
@@ -67,16 +76,15 @@ class Finishing:
         if photo.place not in {Place.STATE, Place.KEPT} or self.desk.ledger.unfinished(photo_id):
             return
         waypoints.reached("photo.finished")
-        self._blocked.pop(photo_id, None)
+        self._unblock(photo_id)
         jobs = self.desk.ledger.jobs(photo_id=photo_id)
         try:
             place = away.file(self.desk, photo, jobs, now)
         except (SelfieError, OSError) as error:
-            going = self.desk.ledger.photo(photo_id).destination
-            if not any(os.path.lexists(path) for path in (photo.path, going) if path is not None):
+            if self._is_lost(photo):
                 taking.lose(self.desk, photo, now)
                 return
-            self._blocked[photo_id] = now + self.desk.settings.retry.waiting_seconds
+            self._block(photo_id, error, now)
             log.warning("photo.not_filed", photo=photo.name, reason=str(error))
             return
         self.changed = True
@@ -97,22 +105,42 @@ class Finishing:
         try:
             there = taking.take_back(self.desk, photo, now)
         except (SelfieError, OSError) as error:
-            self._blocked[photo_id] = now + self.desk.settings.retry.waiting_seconds
+            self._block(photo_id, error, now)
             log.warning("photo.not_taken_back", photo=photo.name, reason=str(error))
             return
         if not there:
             taking.lose(self.desk, photo, now)
 
     def try_again(self, now: float) -> None:
-        """Move the photos that could not be moved and whose time has come."""
+        """Move the photos that could not be moved and whose time has come; complete what was begun of other files."""
+        if now >= self._settle_at:
+            self._settle_at = now + self.desk.settings.retry.waiting_seconds
+            departing.settle_departures(self.desk)
+            self.spool.sweep()
         for photo_id in [photo_id for photo_id, at in self._blocked.items() if at <= now]:
-            del self._blocked[photo_id]
+            self._unblock(photo_id)
             if self.desk.ledger.unfinished(photo_id):  # retried meanwhile
                 if self.desk.ledger.photo(photo_id).destination is not None:
                     away.settle_moves(self.desk, now)
                 self.take_back(photo_id, now)
             else:
                 self.file(photo_id, now)
+
+    def _block(self, photo_id: int, error: Exception, now: float) -> None:
+        self._blocked[photo_id] = now + self.desk.settings.retry.waiting_seconds
+        self._reasons[photo_id] = str(error)
+
+    def _unblock(self, photo_id: int) -> None:
+        self._blocked.pop(photo_id, None)
+        self._reasons.pop(photo_id, None)
+
+    def _is_lost(self, photo: Photo) -> bool:
+        """Whether a photo is certainly neither where it was nor where it was going."""
+        going = self.desk.ledger.photo(photo.id).destination
+        try:
+            return all(self.desk.is_gone(path) for path in (photo.path, going) if path is not None)
+        except (SelfieError, OSError):
+            return False
 
 
 def policy_of(settings: Settings) -> RetryPolicy:

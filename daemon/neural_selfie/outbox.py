@@ -7,12 +7,14 @@ Does not guarantee: that somebody who deletes in the outbox at the same moment g
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from neural_selfie import files, waypoints
+from neural_selfie.files.names import shown
 from neural_selfie.model import Job, Photo, Result
 
 PREVIEWS = "gallery"
@@ -33,22 +35,28 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._undropped: set[int] = set()
 
     def put(self, result: Result) -> None:
         """Write a result durably; raise StorageUnavailableError when the disk is full."""
         folder = self._folder / str(result.job_id)
+        self._undropped.discard(result.job_id)
         files.make_folder(folder)
         files.write_atomic(folder / "picture", result.picture)
         files.write_atomic(folder / "preview", result.preview)
         files.write_atomic(folder / "record", result.record.model_dump_json(indent=1).encode())
 
     def get(self, job: Job) -> Rendered | None:
-        """Return what `put` wrote for this attempt of a job, or None if it is missing, of another attempt or torn."""
+        """Return what `put` wrote for this attempt of a job, or None if it is missing, of another attempt or torn.
+
+        Raise StorageUnavailableError or PermissionDeniedError where the disk does not let it be read.
+        """
         folder = self._folder / str(job.id)
         try:
-            record = (folder / "record").read_bytes()
-            picture = (folder / "picture").read_bytes()
-            preview = (folder / "preview").read_bytes()
+            with files.storage_errors(f"the painted picture in {shown(folder)} cannot be read"):
+                record = (folder / "record").read_bytes()
+                picture = (folder / "picture").read_bytes()
+                preview = (folder / "preview").read_bytes()
             facts = json.loads(record)
             whole = facts["output"]["sha256"] == hashlib.sha256(picture).hexdigest()
             if facts["attempts"] != job.attempts or not whole:
@@ -58,8 +66,17 @@ class Spool:
         return Rendered(facts["output"]["file"], picture, preview, record)
 
     def drop(self, job_id: int) -> None:
-        """Remove what waits for a job, if anything; what cannot be removed now is removed after the next start."""
-        shutil.rmtree(self._folder / str(job_id), ignore_errors=True)
+        """Remove what waits for a job, if anything; what cannot be removed now, `sweep` removes."""
+        folder = self._folder / str(job_id)
+        shutil.rmtree(folder, ignore_errors=True)
+        if os.path.lexists(folder):
+            self._undropped.add(job_id)
+
+    def sweep(self) -> None:
+        """Remove what could not be removed before."""
+        for job_id in tuple(self._undropped):
+            self._undropped.discard(job_id)
+            self.drop(job_id)
 
     def job_ids(self) -> list[int]:
         """Return the jobs that something waits for."""
@@ -69,14 +86,15 @@ class Spool:
 def publish(outbox: Path, photo: Photo, rendered: Rendered) -> str:
     """Given a photo and a painted picture, make it appear; return the picture's path relative to the outbox.
 
-    Raise StorageUnavailableError or PermissionDeniedError when the outbox cannot be written now.
+    Raise StorageUnavailableError or PermissionDeniedError when the outbox cannot be written now. The outbox itself is
+    not made, and links in it are not followed (but for whoever exchanges a folder for one at that very moment).
     """
     folder = outbox / photo.folder
     files.make_folder(outbox / PREVIEWS)
     files.make_folder(folder)
     waypoints.reached("outbox.folder_made")
     preview = outbox / PREVIEWS / f"{photo.folder}.jpg"
-    if not preview.exists():
+    if files.is_gone(preview):
         files.write_atomic(preview, rendered.preview)
         waypoints.reached("preview.published")
     picture = folder / rendered.file

@@ -37,6 +37,7 @@ class Painting:
     workers: Workers
     limits: Limits
     finishing: Finishing
+    paused: bool = False  # too little space: nothing new is painted
     progress: dict[int, Progress] = field(default_factory=dict)
     _tried: dict[int, models.Look] = field(default_factory=dict)  # jobs being painted; how their weights looked
     _awaited: models.Awaited = field(init=False)
@@ -71,8 +72,8 @@ class Painting:
         self.hand_out(now)
 
     def hand_out(self, now: float) -> None:
-        """Give every free worker the next job."""
-        while self.workers.free() and (job := self.desk.ledger.next_queued(now)) is not None:
+        """Give every free worker the next job, unless the daemon is paused."""
+        while not self.paused and self.workers.free() and (job := self.desk.ledger.next_queued(now)) is not None:
             self._start(job, now)
 
     def noticed_changes(self, now: float) -> None:
@@ -170,6 +171,9 @@ class Painting:
         photo = self.desk.ledger.photo(job.photo_id)
         try:
             unchanged = taking.is_unchanged(self.desk, photo)
+        except SelfieError as error:
+            self._failed(job, error, now)
+            return
         except OSError as error:
             self._failed(job, StorageUnavailableError(f"The photo cannot be read: {error.strerror}."), now)
             return

@@ -59,7 +59,12 @@ def _deaths_before(ledger: Ledger, job_id: int) -> int:
 def _sweep(desk: Desk, spool: Spool) -> None:
     """Remove what is half-made, and painted pictures that nobody waits for."""
     rendered = desk.ledger.jobs(state=JobState.RENDERED)
-    for job_id in set(spool.job_ids()) - {job.id for job in rendered}:
+    try:
+        left = set(spool.job_ids()) - {job.id for job in rendered}
+    except OSError as error:  # swept after another start
+        log.warning("state.unread", reason=str(error))
+        left = set()
+    for job_id in left:
         spool.drop(job_id)
         waypoints.reached("recovery.spool_swept")
     state = desk.state

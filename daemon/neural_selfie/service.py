@@ -16,10 +16,11 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import files, lock, recovery, snapshot, waypoints, workers
+from neural_selfie import lock, recovery, snapshot, waypoints, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.errors import LedgerBusyError, SelfieError, StorageUnavailableError
+from neural_selfie.files.renaming import discard
 from neural_selfie.filing import Desk
 from neural_selfie.finishing import Finishing
 from neural_selfie.gallery import GalleryIndex
@@ -30,12 +31,14 @@ from neural_selfie.model import JobState, Limits, Place, Progress
 from neural_selfie.outbox import Spool
 from neural_selfie.painting import Painting
 from neural_selfie.snapshot import Snapshot
+from neural_selfie.surroundings import Surroundings
 from neural_selfie.workers.seat import CallEnded, Reported
 
 _TICK_SECONDS = 0.5
 _SNAPSHOT_SECONDS = 0.5
 _GALLERY_SECONDS = 2.0
 _GALLERY_REST = 20.0  # a page of thousands takes a while: at most one part in so many of the time goes into it
+_TROUBLES_MAX = 10
 _UNPAINTED = (JobState.FAILED, JobState.WAITING, JobState.QUEUED, JobState.RENDERED)
 _UNFORESEEN = "The daemon met an error that nobody foresaw ({!r}) and ended. No photo is lost: start it again."
 
@@ -116,6 +119,7 @@ class Service:
         )
         self._intake = Intake(catalogue, desk, limits, post)
         self._finishing = Finishing(desk, spool)
+        self._surroundings = Surroundings(desk)
         self._painting = Painting(desk, spool, self._workers, limits, self._finishing)
         self._inbox = Inbox(
             settings.inbox,
@@ -126,6 +130,7 @@ class Service:
         )
         self._gallery = GalleryIndex(settings.outbox_folder)
         self._gallery_at = self._snapshot_at = 0.0
+        self._gallery_trouble: str | None = None
         self._data_version = ledger.data_version()
         self._scanned = False
         self._scan_troubles: tuple[str, ...] = ()
@@ -141,7 +146,7 @@ class Service:
         """Run until stopped or drained; see the module's `run`."""
         log.info("daemon.started", pid=os.getpid(), inbox=str(self._settings.inbox), workers=self._workers.names)
         with self._signals(), ExitStack() as last:  # whatever happens: each of these, from the last to the first
-            last.callback(files.remove_if_there, self._state.progress)
+            last.callback(discard, self._state.progress)
             last.callback(lambda: self._update_gallery(time.time(), at_once=True))
             last.callback(lambda: self._painting.put_back(time.time()))
             last.callback(self._workers.close)
@@ -163,13 +168,24 @@ class Service:
         due = self._intake.next_due(now)
         self._handle_all(timeout=min(_TICK_SECONDS, _TICK_SECONDS if due is None else max(due, 0.01)))
         now = time.time()
+        if self._surroundings.changed(now):
+            self._intake.paused = self._painting.paused = bool(self._surroundings.full)
+            self._finishing.changed = True  # the page may be gone, too
         self._intake.tick(now)
+        for photo_id in self._intake.unsure.settle(now):
+            self._finishing.file(photo_id, now)
         if (version := self._ledger.data_version()) != self._data_version:
             self._data_version = version
             self._painting.noticed_changes(now)
         self._painting.tick(now)
         self._update_gallery(now)
         self._show(now, watcher)
+
+    def _troubles(self) -> tuple[str, ...]:
+        """What is in the way at the moment, a sentence each."""
+        own = [*self._surroundings.full, *self._surroundings.away, self._gallery_trouble or ""]
+        found = [*own, *self._intake.troubles, *self._finishing.troubles]
+        return tuple(dict.fromkeys(filter(None, found)))[:_TROUBLES_MAX]
 
     def _handle_all(self, timeout: float) -> None:
         try:
@@ -212,7 +228,9 @@ class Service:
             return False
         stuck = self._intake.admitted | self._finishing.unmoved
         most = None if stuck else 1  # of 50,000 only one is looked at
-        queued = any(job.photo_id not in stuck for job in self._ledger.jobs(state=JobState.QUEUED, limit=most))
+        queued = not self._painting.paused and any(
+            job.photo_id not in stuck for job in self._ledger.jobs(state=JobState.QUEUED, limit=most)
+        )
         return not queued and all(job.cause for job in self._ledger.jobs(state=JobState.RENDERED))
 
     def _exit_code(self) -> int:
@@ -234,13 +252,17 @@ class Service:
             return
         began = time.monotonic()
         try:
-            self._gallery.update(
-                troubles=snapshot.troubles(self._settings.failed_folder), waiting=snapshot.waiting(self._ledger)
-            )
+            self._desk.shares.check(self._settings.outbox_folder)
+            full = map(snapshot.trouble, self._surroundings.full)
+            troubles = [*full, *snapshot.troubles(self._settings.failed_folder)]
+            self._gallery.update(troubles=troubles, waiting=snapshot.waiting(self._ledger))
             self._finishing.changed = False
+            self._gallery_trouble = None
             waypoints.reached("gallery.updated")
         except (SelfieError, OSError) as error:
-            log.warning("gallery.delayed", reason=str(error))
+            if self._gallery_trouble != str(error):  # it is tried every two seconds
+                log.warning("gallery.delayed", reason=str(error))
+            self._gallery_trouble = str(error)
         except Exception:  # the page is not worth the daemon
             self._finishing.changed = False
             log.exception("gallery.failed")
@@ -257,6 +279,7 @@ class Service:
             len(self._intake.settler),
             now,
             orphans=self._intake.orphans.overdue(now),
+            troubles=self._troubles(),
         )
         watcher(current)
         temporary = self._state.progress.with_name(".progress.json.part")

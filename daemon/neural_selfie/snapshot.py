@@ -57,6 +57,7 @@ class Snapshot:
     running: tuple[Running, ...] = ()
     watch: Mapping[str, Any] = field(default_factory=dict)
     orphans: tuple[str, ...] = ()  # sidecars and masks whose photo does not come
+    troubles: tuple[str, ...] = ()  # what is in the way at the moment, a sentence each
 
     def as_json(self) -> dict[str, Any]:
         """Return the snapshot as JSON knows it."""
@@ -71,11 +72,19 @@ def of(
     now: float,
     *,
     orphans: Iterable[Path] = (),
+    troubles: tuple[str, ...] = (),
 ) -> Snapshot:
     """Given the parts of a running daemon, return how it stands."""
     running = tuple(_running(ledger, job, progress.get(job.id), now) for job in ledger.jobs(state=JobState.RUNNING))
-    shown = tuple(map(names.shown, orphans))
-    return Snapshot(at=now, counts=all_counts(ledger), arriving=arriving, running=running, watch=watch, orphans=shown)
+    return Snapshot(
+        at=now,
+        counts=all_counts(ledger),
+        arriving=arriving,
+        running=running,
+        watch=watch,
+        orphans=tuple(map(names.shown, orphans)),
+        troubles=troubles,
+    )
 
 
 def all_counts(ledger: Ledger) -> dict[str, int]:
@@ -129,6 +138,14 @@ def read_orphans(path: Path) -> list[str]:
         return []
 
 
+def read_troubles(path: Path) -> list[str]:
+    """Given the progress file of the state folder, return what is in the daemon's way; [] without a readable one."""
+    try:
+        return [str(trouble) for trouble in json.loads(path.read_bytes())["troubles"]]
+    except _UNREADABLE:
+        return []
+
+
 def dropped_again(ledger: Ledger) -> tuple[Trouble, ...]:
     """Given the ledger, return the photos that were dropped lately and are known by their content, newest first."""
     return tuple(_known(event, ledger.photo(event.photo_id)) for event in ledger.drops.again(_KNOWN_MAX))
@@ -164,6 +181,12 @@ def troubles(failed: Path) -> tuple[Trouble, ...]:
         except _UNREADABLE:
             continue
     return tuple(sorted(found, key=lambda trouble: trouble.when, reverse=True))
+
+
+def trouble(sentence: str) -> Trouble:
+    """Given what is in the daemon's own way, return it as it stands among the troubles on the page."""
+    when = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return Trouble(photo="every photo", cause="storage_unavailable", reason=sentence, when=when)
 
 
 def waiting(ledger: Ledger) -> tuple[Trouble, ...]:

@@ -16,6 +16,7 @@ from neural_selfie.cli.options import config_option
 from neural_selfie.config import Settings
 from neural_selfie.config.layout import StateFolder
 from neural_selfie.errors import UsageError
+from neural_selfie.files import storage
 from neural_selfie.ledger import Ledger, open_ledger
 from neural_selfie.model import Job, JobState
 
@@ -53,6 +54,7 @@ def _view(settings: Settings) -> dict[str, Any]:
         "dropped_again": [],
         "orphans": [],
         "watch": {},
+        "troubles": [],
     }
     try:
         ledger = open_ledger(settings.state, read_only=True)
@@ -74,6 +76,8 @@ def _view(settings: Settings) -> dict[str, Any]:
     if pid:
         view["orphans"] = snapshot.read_orphans(state.progress)
         view["watch"] = snapshot.read_watch(state.progress)
+        full = storage.too_full(settings.filling_folders, settings.disks.free_mib)  # nor can the daemon write it then
+        view["troubles"] = list(dict.fromkeys([*full, *snapshot.read_troubles(state.progress)]))
     return view
 
 
@@ -99,6 +103,7 @@ def _text(view: dict[str, Any]) -> str:
     )
     if trouble := view["watch"].get("trouble"):
         lines.append(f"watching {trouble}")
+    lines += [f"trouble  {trouble}" for trouble in view["troubles"]]
     lines += [_running_line(entry) for entry in view["running"]]
     for name in ("queued", "waiting", "failed"):
         if entries := view[name]:

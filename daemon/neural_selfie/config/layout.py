@@ -5,12 +5,13 @@ another where that would paint pictures again and again, and the ledger is on a 
 Does not guarantee: that it stays so; a share that goes away later makes jobs wait.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
 from neural_selfie import files
 from neural_selfie.config import Settings
-from neural_selfie.errors import ConfigError
+from neural_selfie.errors import ConfigError, PermissionDeniedError, StorageUnavailableError
 from neural_selfie.files import storage
 
 SCANNED_BY = "would be taken for photos again and again"
@@ -68,7 +69,8 @@ def prepare(settings: Settings) -> StateFolder:
     """Given the settings, make the folders ready and return the state folder.
 
     Raise ConfigError (exit 78) when one lies within another or the ledger would be on a network file system, and
-    PermissionDeniedError (77) when one cannot be written, renamed or deleted in, and StorageUnavailableError (1: the
+    PermissionDeniedError (77) when one cannot be written, renamed or deleted in, also where the disk of `state` is
+    mounted read-only, and StorageUnavailableError (1: the
     service is started again) when its disk is full or away.
     """
     refuse_overlaps(settings)
@@ -127,5 +129,12 @@ def _make_usable(name: str, folder: Path) -> None:
             renamed.unlink()
     except (FileExistsError, NotADirectoryError):
         raise ConfigError(f"{name}: {folder} is not a folder.") from None
+    except StorageUnavailableError as error:
+        if name == "state" and isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS:
+            raise PermissionDeniedError(
+                f"The state folder {folder} is on a disk that is mounted read-only, and the ledger has to be written. "
+                "Mount it writable, or set `state` to another folder; then start the daemon again."
+            ) from error
+        raise
     except OSError as error:
         raise ConfigError(f"{name}: {folder} cannot be used: {error.strerror}.") from error

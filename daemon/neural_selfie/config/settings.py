@@ -115,6 +115,17 @@ class PhotoLimits(Section):
     shortest_edge_px: int = Field(default=32, ge=16, le=1024, description="the shorter edge, px")
 
 
+class Disks(Section):
+    """When the daemon pauses, so that the disks of state folder, outbox and originals do not run full."""
+
+    free_mib: int = Field(
+        default=1024,
+        ge=0,
+        le=1 << 30,
+        description="with less free space than this on one of them, MiB, photos stay in the inbox and none is painted",
+    )
+
+
 class Retry(Section):
     """How often a job is tried again, and when."""
 
@@ -171,6 +182,7 @@ class Settings(Section):
     )
     watch: Watch = Watch()
     limits: PhotoLimits = PhotoLimits()
+    disks: Disks = Disks()
     retry: Retry = Retry()
     keep_gps: bool = Field(default=False, description="carry the place where a photo was taken over to the picture")
     log: Log = Log()
@@ -215,6 +227,12 @@ class Settings(Section):
     def originals_folder(self) -> Path:
         """The folder for photos that are done."""
         return self.originals.folder or self.inbox.parent / "originals"
+
+    @property
+    def filling_folders(self) -> tuple[Path, ...]:
+        """The folders whose disks fill while the daemon works."""
+        originals = (self.originals_folder,) if self.originals.action == "move" else ()
+        return self.state, self.outbox_folder, *originals
 
 
 def _presets_named(

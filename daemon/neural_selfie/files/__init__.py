@@ -17,14 +17,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from neural_selfie import waypoints
-from neural_selfie.errors import TruncatedPhotoError
+from neural_selfie.errors import StorageUnavailableError, TruncatedPhotoError
 from neural_selfie.files.names import NAME_BYTES, numbered, shown
 from neural_selfie.files.renaming import discard, rename_new, undo
+from neural_selfie.files.shares import is_gone
 from neural_selfie.files.storage import file_system_type, folder_errors, is_network, is_within, storage_errors
 
 __all__ = [
     "abandon_move",
     "file_system_type",
+    "is_gone",
     "is_network",
     "is_within",
     "make_folder",
@@ -102,12 +104,19 @@ def abandon_move(source: Path, target: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Given a path, make the folder and the missing ones above it, each synced into its parent."""
-    with storage_errors(f"the folder {shown(path)} cannot be made"):
-        missing = list(itertools.takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
-        for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
+    """Given a path, make the folder in the one above it, synced; that one is not made.
+
+    Raise StorageUnavailableError if the folder above is gone, or a link or a file is in the way: neither is followed.
+    """
+    with folder_errors(path.parent, f"the folder {shown(path)} cannot be made"):
+        with suppress(FileExistsError):
+            path.mkdir()
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise StorageUnavailableError(
+                f"{shown(path)} is a link or a file, and a folder has to be there. Move it away; the daemon then goes "
+                "on by itself."
+            )
+        sync_folder(path.parent)
 
 
 def remove_if_there(path: Path) -> bool:

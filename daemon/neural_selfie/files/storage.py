@@ -7,7 +7,7 @@ here opens or changes a file. Bind mounts and overlays are reported as what they
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -117,7 +117,41 @@ def _capital(sentence: str) -> str:
 
 
 def mounted_type(path: bytes, mountinfo: bytes) -> str:
-    """Given an absolute path and the text of /proc/self/mountinfo, return the type of the mount that holds it.
+    """Given an absolute path and the text of /proc/self/mountinfo, return the type of the mount that holds it."""
+    return _mount_of(path, mountinfo)[1].decode("ascii", "backslashreplace")
+
+
+def mount_point(path: Path) -> Path | None:
+    """Given a path that need not exist, return where the file system that holds it is mounted, or None if unknown."""
+    try:
+        mountinfo = Path("/proc/self/mountinfo").read_bytes()
+    except OSError:
+        return None
+    point = _mount_of(os.path.realpath(os.fsencode(path)), mountinfo)[0]
+    return Path(os.fsdecode(point)) if point else None
+
+
+def too_full(folders: Iterable[Path], free_mib: int) -> list[str]:
+    """Given folders, return a sentence for each file system of theirs with less free space than so many MiB.
+
+    A folder that is away is left out: that is another trouble.
+    """
+    found = {}
+    for folder in folders:
+        with suppress(OSError):
+            facts, device = os.statvfs(folder), folder.stat().st_dev
+            free = facts.f_bavail * facts.f_frsize >> 20
+            if free < free_mib:
+                found[device] = (
+                    f"The disk of {shown(folder)} has only {free} MiB left, less than disks.free_mib: {free_mib}. "
+                    "Photos stay in the inbox, and nothing new is painted. Free some space there; the daemon then goes "
+                    "on by itself."
+                )
+    return list(found.values())
+
+
+def _mount_of(path: bytes, mountinfo: bytes) -> tuple[bytes, bytes]:
+    """Return mount point and type of the mount that holds a path; empty and "unknown" without one.
 
     The longest mount point wins, of equal ones the last, which hides the others (proc(5)).
     """
@@ -131,4 +165,4 @@ def mounted_type(path: bytes, mountinfo: bytes) -> str:
         inside = path == point or path.startswith(point.rstrip(b"/") + b"/")
         if inside and len(point) >= len(found):
             found, kind = point, file_system.split(b" ", 1)[0]
-    return kind.decode("ascii", "backslashreplace")
+    return found, kind

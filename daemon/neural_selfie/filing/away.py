@@ -105,9 +105,14 @@ def _explain_kept(desk: Desk, photo: Photo, failed: list[Job], now: float) -> No
 def _move(desk: Desk, photo: Photo, folder: Path, now: float) -> Path:
     """Move a photo's file into a folder under a name that is free there, written down first."""
     begun = photo.destination  # moved before, but what was to follow failed: the disk was full, say
-    if begun is not None and begun.parent == folder and not os.path.lexists(photo.path) and os.path.lexists(begun):
-        company.put_beside(desk, photo, begun)
-        return begun
+    if begun is not None and begun.parent == folder and os.path.lexists(begun):
+        try:
+            files.move_exact(photo.path, begun)  # of what is there already only the folder is synced
+        except FileExistsError:  # another file of that name
+            pass
+        else:
+            company.put_beside(desk, photo, begun)
+            return begun
     for name in explaining.free_names(photo.dropped.name):
         target = folder / name
         if os.path.lexists(target):

@@ -106,7 +106,7 @@ def is_mask(mask: MaskUse, path: Path) -> bool:
 
 
 def _bring_mask(desk: Desk, photo: Photo, target: Path) -> None:
-    """Move the mask of a photo to the state folder; the photo is painted all the same if it stays."""
+    """Move the mask of a photo to the state folder; what fails for a disk or a permission is to be begun again."""
     lies = (lie for lie in _places_of_masks(desk, photo) if is_mask(*lie))
     mask, source = next(lies, (None, None))
     if mask is None or source is None:
@@ -117,6 +117,8 @@ def _bring_mask(desk: Desk, photo: Photo, target: Path) -> None:
             files.remove_if_there(at_work)
         files.move_exact(source, at_work)
     except (SelfieError, OSError) as error:
+        if isinstance(error, SelfieError) and error.environmental:
+            raise
         log.warning("mask.not_moved", photo=photo.name, reason=str(error))
     else:
         waypoints.reached("mask.moved")

@@ -37,7 +37,11 @@ def file_failed_copy(desk: Desk, photo: Photo) -> None:
                 explaining.withdraw(photo.path)
             else:
                 _file_copy(desk, photo.path, *company.beside(desk, photo))
-    except (SelfieError, OSError) as error:
+    except SelfieError as error:
+        if error.environmental:  # the new drop waits for it: a reason that holds no more would stay for ever
+            raise
+        log.warning("photo.not_filed", photo=photo.name, reason=str(error))
+    except OSError as error:
         log.warning("photo.not_filed", photo=photo.name, reason=str(error))
 
 
@@ -66,6 +70,8 @@ def refuse(desk: Desk, path: Path, error: SelfieError, now: float, sidecar: Path
         except FileExistsError:
             continue
         except (SelfieError, OSError):
+            if not os.path.lexists(path) and os.path.lexists(target):
+                raise  # it has left, but for the rest: `settle_departures` completes it
             stays = os.path.lexists(path) and (path.is_symlink() or not path.is_file())
             if not stays:
                 with suppress(SelfieError, OSError):
@@ -80,7 +86,7 @@ def refuse(desk: Desk, path: Path, error: SelfieError, now: float, sidecar: Path
 
 
 def settle_departures(desk: Desk) -> None:
-    """After a crash: complete every departure whose file has left; one that had not left has not been begun."""
+    """After a crash or a sick disk: complete every departure whose file has left; another has not been begun."""
     for departure in desk.ledger.departures.begun():
         try:
             _settle(desk, departure)

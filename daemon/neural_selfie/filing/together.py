@@ -20,6 +20,12 @@ def take_in(desk: Desk, photos: Sequence[Photo], now: float) -> dict[int, Selfie
     moves = {photo.id: (photo.path, desk.work_path(photo)) for photo in photos}
     in_the_way = move_synced(list(moves.values()))
     troubles = {photo_id: in_the_way[move] for photo_id, move in moves.items() if move in in_the_way}
+    for photo in photos:
+        try:
+            if photo.id not in troubles:
+                taking.refuse_swapped(photo, moves[photo.id][1])
+        except (SelfieError, OSError) as error:
+            troubles[photo.id] = error
     taken = [photo for photo in photos if photo.id not in troubles]
     for _ in taken:
         waypoints.reached("photo.taken")

@@ -18,12 +18,13 @@ from neural_selfie.config import masks, sidecars
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import PhotoRefusedError, SelfieError, SidecarError, TruncatedPhotoError
 from neural_selfie.files import names
-from neural_selfie.filing import Desk, departing, taking
+from neural_selfie.filing import Desk, departing
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.intake import reasons
 from neural_selfie.intake.admitting import Admitting, Arrival
 from neural_selfie.intake.inspector import INSPECTOR, Inspected, Inspection, Inspector, inspect
 from neural_selfie.intake.orphans import Orphans
+from neural_selfie.intake.unsure import Unsure
 from neural_selfie.model import Limits, Photo
 from neural_selfie.workers.seat import CallEnded, Reported
 
@@ -46,6 +47,7 @@ class Intake:
     settler: Settler = field(init=False)
     inspector: Inspector = field(init=False)
     orphans: Orphans = field(init=False)
+    unsure: Unsure = field(init=False)
     refused: int = 0
     _admitting: Admitting = field(init=False)
     _ready: OrderedDict[Path, None] = field(default_factory=OrderedDict)  # found quickly among 50,000
@@ -54,6 +56,8 @@ class Intake:
     _crashes: dict[Path, int] = field(default_factory=dict)
     _admitted: dict[Path, int] = field(default_factory=dict)  # photos in the ledger that are not taken in yet
     _delayed: set[Path] = field(default_factory=set)  # a folder or a permission is in the way, not the photo
+    paused: bool = False  # too little space: nothing is admitted
+    _reason: str | None = None  # why the last file was delayed
 
     def __post_init__(self) -> None:
         watch = self.catalogue.settings.watch
@@ -61,6 +65,7 @@ class Intake:
         self.inspector = Inspector(self.limits, self.post)
         self.orphans = Orphans(self.catalogue.settings.inbox, watch.truncated_seconds)
         self._admitting = Admitting(self.catalogue, self.desk, self._admitted, self._lose_admitted)
+        self.unsure = Unsure(self.desk)
 
     def expect(self, photos: Iterable[Photo]) -> None:
         """Given the photos that were admitted before and could not be taken in yet, take note of them."""
@@ -69,17 +74,25 @@ class Intake:
     @property
     def idle(self) -> bool:
         """Whether no file is settling or being inspected, but for those that wait for something to be put right."""
-        return len(self.settler) <= len(self._delayed) and not self._ready and self.inspector.free
+        waits = self.paused or (len(self.settler) <= len(self._delayed) and not self._ready)
+        return waits and self.inspector.free
 
     @property
     def admitted(self) -> set[int]:
         """The photos that are in the ledger and could not be taken in yet."""
-        return set(self._admitted.values())
+        return {*self._admitted.values(), *self.unsure.photos}
 
     @property
     def delayed(self) -> int:
-        """Return how many files could not be taken in or refused yet, because a folder or a permission is missing."""
-        return len(self._delayed)
+        """Return how many files wait in the inbox, because a folder, space or a permission is missing."""
+        paused = len(self.settler) + len(self._ready) if self.paused else 0
+        return len(self._delayed) + len(self.unsure.photos) + paused
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why files are delayed: the newest reason, as long as one is."""
+        reasons = (self._reason if self._delayed else None, self.unsure.reason if self.unsure.photos else None)
+        return list(filter(None, reasons))
 
     def sighted(self, path: Path, now: float) -> Inspection | None:
         """Given a path where something is, was or may be, take note of it.
@@ -165,7 +178,7 @@ class Intake:
     def _send(self, now: float) -> None:
         """Give the inspector as many files as it has room for; one that may have been the end of it alone."""
         calls: list[Inspection] = []
-        while self._ready and len(calls) < self.inspector.room:
+        while self._ready and not self.paused and len(calls) < self.inspector.room:
             path, _ = self._ready.popitem(last=False)
             if calls and path in self._suspects:
                 self._first_again(path)
@@ -204,6 +217,7 @@ class Intake:
             self.sighted(path, now)
         except (SelfieError, OSError) as error:  # a folder is full or gone, a permission is missing: the file stays
             log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
+            self._reason = str(error)
             self._delay(path, now)
 
     def _arrived(self, call: Inspection, inspected: Inspected, now: float) -> Arrival | None:
@@ -227,16 +241,17 @@ class Intake:
             facts = os.lstat(path)
         except OSError:
             self._forget(path)
+            self._lose_admitted(path, now)
             return 0.0
         self.settler.observe(path, FileFacts.of(facts), now)
         self._delayed.add(path)
         return self.settler.postpone(path, now, self.catalogue.settings.retry.waiting_seconds)
 
     def _lose_admitted(self, path: Path, now: float) -> None:
-        """The file at a path is not, or no more, the photo that was admitted there: its jobs are cancelled."""
+        """The file at a path is not, or no more, the photo that was admitted there: `unsure` finds out."""
         photo_id = self._admitted.pop(path, None)
         if photo_id is not None:
-            taking.lose(self.desk, self.desk.ledger.photo(photo_id), now)
+            self.unsure.photos[photo_id] = now
 
     def _not_whole(self, path: Path, error: BaseException, now: float) -> None:
         if isinstance(error, FileNotFoundError | NotADirectoryError):

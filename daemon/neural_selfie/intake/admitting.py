@@ -136,8 +136,14 @@ class Admitting:
             folder=lambda digits: names.outbox_folder(path.name, facts.sha256, digits),
             plans=arrival.plans,
             now=now,
-            is_there=lambda output: outbox.is_there(settings.outbox_folder, output),
+            is_there=self._is_there,
         )
+
+    def _is_there(self, output: str) -> bool:
+        """Whether a picture lies in the outbox; raise StorageUnavailableError if that is away: nobody knows then."""
+        folder = self.catalogue.settings.outbox_folder
+        self.desk.shares.check(folder)
+        return outbox.is_there(folder, output)
 
     def _say(self, arrival: Arrival, new_jobs: int, *, event: str = "photo.admitted") -> None:
         facts = arrival.facts

@@ -91,7 +91,8 @@ def fetch(wanted: Source, folder: Path, report: Report = lambda _have, _total: N
     WeightsUnavailableError when the server or the connection fails, what arrives has another hash, or another process
     is fetching the same; StorageUnavailableError or PermissionDeniedError for the folder.
     """
-    files.make_folder(folder)
+    with files.storage_errors(f"the folder {shown(folder)} cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)
     target = folder / wanted.name
     with files.storage_errors(f"{shown(target)} cannot be fetched"), _part(target) as part:
         if _matches(target, wanted):
