@@ -1,5 +1,6 @@
 """Disks that run full: below `disks.free_mib` photos stay in the inbox and nothing is painted, until there is space."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import disks
 from house import House, photo, wait_until
+from neural_selfie.files import storage
 
 NEEDED_MIB = 8
 SIZE_MIB = 16
@@ -79,3 +81,19 @@ def test_once_does_not_wait_for_space(tmp_path: Path) -> None:
     me = photo(house.inbox / "me.png", seed=1)
     assert house.once() == 1
     assert me.exists()
+
+
+def test_how_much_is_enough(tmp_path: Path) -> None:
+    """Unless something else is said, a twentieth of a small disk has to be free, and never more than 1 GiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with disks.disks_at(folder):
+        subprocess.run(["mount", "-o", "remount,size=40m", folder], check=True)
+        (folder / "large").write_bytes(b"x" * (37 << 20))
+        assert storage.too_full([folder], None) == []
+        (folder / "larger").write_bytes(b"x" * (2 << 20))
+        [said] = storage.too_full([folder], None)
+        assert "has only 1 MiB left, less than disks.free_mib: 2." in said
+    facts = os.statvfs(tmp_path)
+    if facts.f_bavail * facts.f_frsize > 1 << 30:
+        assert storage.too_full([tmp_path], None) == []

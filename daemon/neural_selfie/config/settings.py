@@ -118,11 +118,10 @@ class PhotoLimits(Section):
 class Disks(Section):
     """When the daemon pauses, so that the disks of state folder, outbox and originals do not run full."""
 
-    free_mib: int = Field(
-        default=1024,
-        ge=0,
-        le=1 << 30,
-        description="with less free space than this on one of them, MiB, photos stay in the inbox and none is painted",
+    free_mib: Annotated[int, Field(ge=0, le=1 << 30)] | None = Field(
+        default=None,
+        description="with less free space than this on one of them, MiB, photos stay in the inbox and none is painted; "
+        "null: 1024, or a twentieth of a smaller disk",
     )
 
 

@@ -40,6 +40,7 @@ _NETWORK = frozenset(
         *("fuse.glusterfs", "fuse.ceph", "fuse.moosefs", "fuse.mfsmount", "fuse.vmhgfs-fuse", "fuse.grpcfuse"),
     },
 )
+_FREE_MIB, _FREE_PART = 1024, 20
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -131,19 +132,22 @@ def mount_point(path: Path) -> Path | None:
     return Path(os.fsdecode(point)) if point else None
 
 
-def too_full(folders: Iterable[Path], free_mib: int) -> list[str]:
+def too_full(folders: Iterable[Path], free_mib: int | None) -> list[str]:
     """Given folders, return a sentence for each file system of theirs with less free space than so many MiB.
 
-    A folder that is away is left out: that is another trouble.
+    None is 1 GiB, or a twentieth of a file system of less than 20. A folder that is away is left out: that is another
+    trouble.
     """
     found = {}
     for folder in folders:
         with suppress(OSError):
             facts, device = os.statvfs(folder), folder.stat().st_dev
             free = facts.f_bavail * facts.f_frsize >> 20
-            if free < free_mib:
+            whole = facts.f_blocks * facts.f_frsize >> 20
+            wanted = min(_FREE_MIB, whole // _FREE_PART) if free_mib is None else free_mib
+            if free < wanted:
                 found[device] = (
-                    f"The disk of {shown(folder)} has only {free} MiB left, less than disks.free_mib: {free_mib}. "
+                    f"The disk of {shown(folder)} has only {free} MiB left, less than disks.free_mib: {wanted}. "
                     "Photos stay in the inbox, and nothing new is painted. Free some space there; the daemon then goes "
                     "on by itself."
                 )
