@@ -16,13 +16,13 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import files, lock, recovery, snapshot, waypoints, workers
+from neural_selfie import files, lock, recovery, snapshot, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
+from neural_selfie.curator import Curator
 from neural_selfie.errors import LedgerBusyError, SelfieError, StorageUnavailableError
 from neural_selfie.filing import Desk
 from neural_selfie.finishing import Finishing
-from neural_selfie.gallery import GalleryIndex
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
 from neural_selfie.intake import INSPECTOR, Intake
 from neural_selfie.ledger import Ledger, open_ledger
@@ -34,8 +34,6 @@ from neural_selfie.workers.seat import CallEnded, Reported
 
 _TICK_SECONDS = 0.5
 _SNAPSHOT_SECONDS = 0.5
-_GALLERY_SECONDS = 2.0
-_GALLERY_REST = 20.0  # a page of thousands takes a while: at most one part in so many of the time goes into it
 _UNPAINTED = (JobState.FAILED, JobState.WAITING, JobState.QUEUED, JobState.RENDERED)
 _UNFORESEEN = "The daemon met an error that nobody foresaw ({!r}) and ended. No photo is lost: start it again."
 
@@ -124,8 +122,9 @@ class Service:
             polling=settings.watch.polling,
             post=post,
         )
-        self._gallery = GalleryIndex(settings.outbox_folder)
-        self._gallery_at = self._snapshot_at = 0.0
+        self._curator = Curator(settings.outbox_folder, state.styles)
+        self._troubles: tuple[snapshot.Trouble, ...] = ()
+        self._snapshot_at = 0.0
         self._data_version = ledger.data_version()
         self._scanned = False
         self._scan_troubles: tuple[str, ...] = ()
@@ -142,7 +141,8 @@ class Service:
         log.info("daemon.started", pid=os.getpid(), inbox=str(self._settings.inbox), workers=self._workers.names)
         with self._signals(), ExitStack() as last:  # whatever happens: each of these, from the last to the first
             last.callback(files.remove_if_there, self._state.progress)
-            last.callback(lambda: self._update_gallery(time.time(), at_once=True))
+            last.callback(self._curator.close)
+            last.callback(lambda: self._curator.finish(self._finishing.published, self._now))
             last.callback(lambda: self._painting.put_back(time.time()))
             last.callback(self._workers.close)
             last.callback(self._intake.close)
@@ -168,7 +168,9 @@ class Service:
             self._data_version = version
             self._painting.noticed_changes(now)
         self._painting.tick(now)
-        self._update_gallery(now)
+        self._curator.tick(
+            self._finishing.published, self._now, changed=self._finishing.changed or bool(self._workers.running())
+        )
         self._show(now, watcher)
 
     def _handle_all(self, timeout: float) -> None:
@@ -227,30 +229,22 @@ class Service:
             self._handle_all(timeout=min(_TICK_SECONDS, left))
             self._show(time.time(), watcher)
 
-    def _update_gallery(self, now: float, *, at_once: bool = False) -> None:
-        if not self._finishing.changed or (now < self._gallery_at and not at_once):
-            return
-        began = time.monotonic()
-        try:
-            self._gallery.update(
-                troubles=snapshot.troubles(self._settings.failed_folder), waiting=snapshot.waiting(self._ledger)
-            )
+    def _now(self) -> dict[str, Any]:
+        """Return what goes on, as the page shows it."""
+        if self._finishing.changed:
+            self._troubles = snapshot.troubles(self._settings.failed_folder)
             self._finishing.changed = False
-            waypoints.reached("gallery.updated")
-        except (SelfieError, OSError) as error:
-            log.warning("gallery.delayed", reason=str(error))
-        except Exception:  # the page is not worth the daemon
-            self._finishing.changed = False
-            log.exception("gallery.failed")
-        self._gallery_at = now + max(_GALLERY_SECONDS, _GALLERY_REST * (time.monotonic() - began))
+        return snapshot.for_page(self._snapshot(time.time()), self._troubles, snapshot.waiting(self._ledger))
+
+    def _snapshot(self, now: float) -> Snapshot:
+        watch = asdict(self._inbox.health())
+        return snapshot.of(self._ledger, self._painting.progress, watch, len(self._intake.settler), now)
 
     def _show(self, now: float, watcher: Callable[[Snapshot], None]) -> None:
         if now - self._snapshot_at < _SNAPSHOT_SECONDS:
             return
         self._snapshot_at = now
-        current = snapshot.of(
-            self._ledger, self._painting.progress, asdict(self._inbox.health()), len(self._intake.settler), now
-        )
+        current = self._snapshot(now)
         watcher(current)
         temporary = self._state.progress.with_name(".progress.json.part")
         try:  # no fsync: it only speaks of now
