@@ -1,14 +1,18 @@
 """Makes outboxes for the tests of the gallery: real records, small real pictures, previews of photos."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from neural_selfie.gallery import Entry, preview_of
+from neural_selfie.gallery import Entry, Order, Outcome, hang, preview_of
 from neural_selfie.record import EnginePart, Output, PhotoPart, Record, StylePart, Timings, TracePart
+from neural_selfie.workers.seat import report
 
 SHA = "0" * 64
 
@@ -104,3 +108,15 @@ def publish(
     path = outbox / folder / f"{stem}.json"
     path.write_text(record.model_dump_json(), encoding="utf-8")
     return path
+
+
+def dies_of_poison(order: Order) -> Outcome:
+    """Run in place of the curator's work, in its process: say what is about to be decoded, and die of poison."""
+
+    def about_to(path: str) -> None:
+        report(path)
+        if "poison" in path:
+            time.sleep(0.2)  # the message has to leave the process
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hang(order, about_to)

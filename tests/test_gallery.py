@@ -134,6 +134,14 @@ def test_what_is_touched_hangs_without_a_sweep_and_what_is_gone_goes_with_one(tm
     assert [path for path in (tmp_path / "gallery").rglob("*two*") if path.suffix != ".jpg"] == []
 
 
+def test_one_new_picture_is_not_all(tmp_path: Path) -> None:
+    """A process that is new, and is told of one picture only, knows nothing yet and looks at everything first."""
+    for name in ("one", "two", "three"):
+        publish(tmp_path, f"{name}-abc123")
+    work(Wall(tmp_path), tmp_path, "two-abc123", sweep=False)
+    assert len(hung(tmp_path)) == 3
+
+
 def test_pictures_have_small_copies_that_follow_them(tmp_path: Path) -> None:
     """A picture has copies of both sizes, none enlarged; painted again, it has new ones; a small one needs none."""
     publish(tmp_path, "large-abc123", size=(900, 600))
@@ -231,7 +239,7 @@ def test_half_made_and_foreign_data_is_removed(tmp_path: Path) -> None:
     publish(tmp_path)
     build(tmp_path)
     left = [
-        tmp_path / "gallery/.0badcafe-1.part", tmp_path / "gallery/data/0123456789ab.js",
+        tmp_path / "gallery/.hanging-0badcafe-1.part", tmp_path / "gallery/data/0123456789ab.js",
         tmp_path / "gallery/details/gone-abc123/x.js", tmp_path / "gallery/small/gone-abc123/x.320.webp",
     ]  # fmt: skip
     for path in left:

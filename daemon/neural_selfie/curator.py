@@ -15,6 +15,7 @@ import structlog
 
 from neural_selfie import inspection, waypoints
 from neural_selfie.errors import SelfieError
+from neural_selfie.files.names import shown
 from neural_selfie.gallery import Order, Outcome, hang
 from neural_selfie.model import Limits
 from neural_selfie.workers.seat import CallEnded, Reported, Seat, report
@@ -24,8 +25,9 @@ _LIMITS = Limits(file_mib=256, megapixels=200)  # of pictures in the outbox and 
 _REST_SECONDS = 2.0  # between two looks at what the daemon itself did
 _SWEEP_SECONDS = 30.0  # between two looks at what others did in the outbox
 _SWEEP_REST = 50.0  # ... and where a look takes long, at most one part in so many of the time goes into it
+_LONGEST_REST_SECONDS = 300.0  # after failures
 _HUNG_SECONDS = 300.0
-_LAST_SECONDS = 20.0  # at the end of the daemon, for what is still to be hung
+_LAST_SECONDS = 10.0  # at the end of the daemon, for what is still to be hung
 
 log = structlog.get_logger()
 
@@ -42,6 +44,8 @@ class Curator:
     _changed: bool = True
     _next_at: float = 0.0
     _sweep_at: float = 0.0
+    _more: bool = False
+    _failures: int = 0  # in a row
     _busy_with: str = ""
     _avoid: set[str] = field(default_factory=set)
 
@@ -68,8 +72,10 @@ class Curator:
         self._touched |= touched
         deadline = time.monotonic() + _LAST_SECONDS
         self._await(deadline)
-        self._submit(now, sweep=True)
-        self._await(deadline)
+        self._more = True
+        while self._more and time.monotonic() < deadline:
+            self._submit(now, sweep=True)
+            self._await(deadline)
 
     def close(self) -> None:
         """End the process."""
@@ -115,23 +121,28 @@ class Curator:
         took = clock - (self._seat.started_at or clock)
         self._seat.release(message)
         order: Order = message.call
+        self._more = isinstance(message.value, Outcome) and message.value.more
         if isinstance(message.value, Outcome):
-            if order.sweep and not message.value.more:
+            if order.sweep and not self._more:
                 self._sweep_at = clock + max(_SWEEP_SECONDS, _SWEEP_REST * took)
-            self._next_at = clock + (0.0 if message.value.more else _REST_SECONDS)
+            self._next_at = clock + (0.0 if self._more else _REST_SECONDS)
+            self._failures = 0
             waypoints.reached("gallery.updated")
             return
+        self._failures += 1
+        self._next_at = clock + min(_REST_SECONDS * 2 ** (self._failures - 1), _LONGEST_REST_SECONDS)
         self._touched |= set(order.touched)
         self._changed = True
-        self._next_at = clock + _REST_SECONDS
+        self._complain(message)
+
+    def _complain(self, message: CallEnded) -> None:
+        """Say why an order was not done; a picture of which the process died is avoided from now on."""
         if message.died and self._busy_with:
             self._avoid.add(self._busy_with)
-            log.warning("gallery.picture_avoided", picture=self._busy_with)
+            log.warning("gallery.picture_avoided", picture=shown(self._busy_with))
         elif isinstance(message.error, SelfieError | OSError):
             log.warning("gallery.delayed", reason=str(message.error))
         else:  # the page is not worth the daemon
-            self._sweep_at = clock + _SWEEP_SECONDS
-            self._changed, self._touched = False, set()
             log.error("gallery.failed", reason=repr(message.error))
 
 

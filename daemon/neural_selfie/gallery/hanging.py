@@ -18,10 +18,10 @@ from typing import Any
 
 from neural_selfie.files.names import shown
 from neural_selfie.files.storage import folder_errors
-from neural_selfie.gallery import copying, describing, page, shards
+from neural_selfie.gallery import copying, describing, page, shards, sheets
 from neural_selfie.gallery.entries import ASSETS
 from neural_selfie.gallery.index import GalleryIndex, Hung
-from neural_selfie.gallery.writing import replace_file, replace_if_other
+from neural_selfie.gallery.writing import HALF_MADE, replace_file, replace_if_other
 from neural_selfie.record import Record
 
 DATA = f"{ASSETS}/data"
@@ -75,6 +75,7 @@ class Wall:
         self.index = GalleryIndex(outbox)
         self._outbox = outbox
         self._copying = copying.Copying(outbox)
+        self._sheets = sheets.Sheets(self.index)
         self._cut = shards.Cut()
         self._written: dict[str, shards.Written] = {}
         self._dirty: set[shards.Key] = set()
@@ -88,7 +89,7 @@ class Wall:
         self._make_folders()
         for name in order.touched:
             self._look(name, trust_copies=False)
-        if order.sweep and not self._to_look:
+        if (order.sweep or not self._complete) and not self._to_look:  # a new process knows nothing yet
             self._to_look.extend(self.index.outdated(self.index.folders()))
         while self._to_look and time.monotonic() < until:
             self._look(self._to_look.popleft(), trust_copies=not self._complete)
@@ -98,11 +99,14 @@ class Wall:
         if self._complete:
             self._dirty |= self._copying.work(until, order.styles, order.avoid, about_to)
             self._write()
+            if order.sweep:
+                self._sheets.begin()
+            self._sheets.work(time.monotonic, until, order.avoid, about_to)
         if order.now is not None or not (self._outbox / DATA / "now.js").exists():
             data = shards.script("now", describing.shown(order.now or {}))
             replace_if_other(self._outbox, f"{DATA}/now.js", data)
         replace_if_other(self._outbox, page.NAME, page.html())
-        return Outcome(len(self.index.keys), bool(self._to_look or self._copying.pending))
+        return Outcome(len(self.index.keys), bool(self._to_look or self._copying.pending or self._sheets.pending))
 
     def _make_folders(self) -> None:
         with folder_errors(self._outbox, f"The gallery in {shown(self._outbox)} cannot be brought up to date"):
@@ -114,12 +118,14 @@ class Wall:
         for hung in changes.gone:
             self._cut.forget(hung.key)
             self._copying.forget(hung)
+            self._sheets.changed(hung)
             self._unwritten = True
             with suppress(OSError):
                 (self._outbox / detail_of(hung)).unlink()
         for hung, record in changes.new:
             self._dirty.add(hung.key)
             self._copying.add(hung, trust=trust_copies)
+            self._sheets.changed(hung)
             self._describe(hung, record, trust=trust_copies)
         if not (self._outbox / name).is_dir():
             for room in (DETAILS, copying.SMALL):
@@ -176,7 +182,7 @@ class Wall:
                     shutil.rmtree(path, ignore_errors=True)
         wanted = {f"{shard.name}.js" for shard in self._cut.shards(self.index.keys)} | {"now.js", "index.js"}
         stale = [path for path in (self._outbox / DATA).iterdir() if path.name not in wanted]
-        for path in [*stale, *(self._outbox / ASSETS).glob(".*.part")]:
+        for path in [*stale, *(self._outbox / ASSETS).glob(HALF_MADE)]:
             with suppress(OSError):
                 path.unlink()
 

@@ -145,6 +145,11 @@ class GalleryIndex:
         gone = self._exchange(before, after, [hung for hung, _ in new])
         return Changes(tuple(new), gone)
 
+    def in_folder(self, name: str) -> tuple[Hung, ...]:
+        """Given a folder's name, return the paintings in it."""
+        folder = self._folders.get(name)
+        return () if folder is None else tuple(known.hung for known in folder.known.values() if known.hung)
+
     def _exchange(self, before: _Folder, after: _Folder | None, new: Iterable[Hung]) -> tuple[Hung, ...]:
         """Take out what is not there any more, put in what is new; return the former."""
         old = {known.hung.key: known.hung for known in before.known.values() if known.hung}

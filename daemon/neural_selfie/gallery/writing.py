@@ -13,6 +13,7 @@ from neural_selfie.files.names import shown
 from neural_selfie.files.storage import folder_errors
 from neural_selfie.gallery.entries import ASSETS
 
+HALF_MADE = ".hanging-*.part"  # in ASSETS; the daemon writes there, too, under other names
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,7 +25,7 @@ def replace_file(outbox: Path, name: str, data: bytes, *, stamp_ns: int | None =
     """
     target = outbox / name
     mark = zlib.crc32(os.fsencode(name))
-    temp = outbox / ASSETS / f".{mark:08x}-{os.getpid()}.part"
+    temp = outbox / ASSETS / f".hanging-{mark:08x}-{os.getpid()}.part"
     with folder_errors(target.parent, f"{shown(target)} cannot be written"):
         try:
             with os.fdopen(_created(temp), "wb") as file:
