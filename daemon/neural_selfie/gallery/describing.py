@@ -60,6 +60,8 @@ def line(entry: Entry, small: Sequence[int]) -> str:
         told["small"] = list(small)
     if entry.preview is not None:
         told["preview"] = address(*entry.preview.split("/"))
+    if entry.mark is not None:
+        told["mark"] = entry.mark
     if entry.warnings:
         told["warned"] = len(entry.warnings)
     return json.dumps(told, separators=(",", ":"))

@@ -37,6 +37,7 @@ class Entry:
     style_sha256: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     preview: str | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,4 +105,5 @@ def entry_of(record: Record, *, folder: str, name: str) -> Entry:
         styles=tuple(style.name for style in record.styles),
         style_sha256=tuple(style.sha256 for style in record.styles),
         warnings=record.warnings,
+        mark=None if record.review is None else record.review.mark,
     )

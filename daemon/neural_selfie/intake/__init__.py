@@ -6,15 +6,15 @@ Runs in the daemon's one loop and decodes nothing itself: a hostile file can at 
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
-from neural_selfie import outbox, waypoints
+from neural_selfie import outbox, picking, waypoints
 from neural_selfie.config import masks, sidecars
 from neural_selfie.config.catalogue import Catalogue
-from neural_selfie.errors import PhotoRefusedError, SelfieError, SidecarError, TruncatedPhotoError
+from neural_selfie.errors import PhotoRefusedError, PicksError, SelfieError, SidecarError, TruncatedPhotoError
 from neural_selfie.files import names
 from neural_selfie.filing import Desk, departing, taking
 from neural_selfie.inbox.settle import FileFacts, Settler
@@ -101,7 +101,7 @@ class Intake:
         else:
             waypoints.reached("photo.sighted")
             if self.settler.observe(path, seen, now) and at_hand:
-                self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)))
+                self._finished(path, seen, now)
 
     def tick(self, now: float) -> None:
         """Send the next finished file to the inspector, and end an inspector that takes too long."""
@@ -207,6 +207,27 @@ class Intake:
             return
         if os.path.lexists(path):
             self._left_alone[path] = seen
+
+    def _finished(self, path: Path, seen: FileFacts, now: float) -> None:
+        if picking.is_picks(path):
+            self._pick(path, seen, now)
+        else:
+            self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)))
+
+    def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
+        """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
+        try:
+            applied = picking.apply(self.catalogue.settings, path)
+            departing.file_copy(self.desk, path, None)
+        except PicksError as error:
+            self._refuse(path, error, now)
+        except (SelfieError, OSError) as error:
+            log.warning("picks.delayed", reason=str(error))
+            self._delay(path, now)
+        else:
+            self._forget(path)
+            self._left_alone[path] = seen
+            log.info("picks.applied", **asdict(applied))
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
         facts = os.lstat(path)

@@ -16,7 +16,7 @@ function passes(painting) {
 }
 
 function hasState(painting, state) {
-  const mark = picks.get(painting.id);
+  const mark = markOf(painting);
   if (state === "unmarked") return mark === undefined;
   return state === "warned" ? Boolean(painting.warned) : mark === state;
 }
@@ -123,6 +123,7 @@ function openWhatIsAsked() {
 }
 
 function news() {
+  forgetDonePicks();
   fillChoices();
   showWall();
   showTools();

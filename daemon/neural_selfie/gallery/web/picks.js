@@ -3,33 +3,53 @@
 const MARKS = { keep: "Kept", star: "Starred", reject: "Rejected" };
 const PICKS_KEY = `neural-selfie picks ${location.pathname}`;
 
-/** @type {Map<string, keyof typeof MARKS>} */
+/** What was picked here and is not in the records yet; "none" takes the mark of a record off. @type {Map<string, string>} */
 const picks = new Map(readPicks());
 
 function readPicks() {
   try {
     const stored = JSON.parse(localStorage.getItem(PICKS_KEY) ?? "{}");
-    return Object.entries(stored).filter(([, mark]) => Object.hasOwn(MARKS, String(mark)));
+    return Object.entries(stored).filter(([, mark]) => mark === "none" || Object.hasOwn(MARKS, String(mark)));
   } catch {
     return []; // a browser that keeps nothing
   }
 }
 
+/** The mark of a painting: what was picked here, else what its record says. @param {Painting | undefined} painting */
+function markOf(painting) {
+  const mark = picks.get(painting?.id ?? "") ?? painting?.mark;
+  return mark === "none" ? undefined : mark;
+}
+
 /** Mark a painting, or take the same mark off again. @param {Painting} painting @param {keyof typeof MARKS | null} mark */
 function pick(painting, mark) {
-  if (mark === null || picks.get(painting.id) === mark) picks.delete(painting.id);
-  else picks.set(painting.id, mark);
-  try {
-    localStorage.setItem(PICKS_KEY, JSON.stringify(Object.fromEntries(picks)));
-  } catch {
-    // it lasts as long as the page is open
-  }
-  const now = picks.get(painting.id);
+  const wanted = mark === null || markOf(painting) === mark ? "none" : mark;
+  if (wanted === (painting.mark ?? "none")) picks.delete(painting.id);
+  else picks.set(painting.id, wanted);
+  keepPicks();
+  const now = markOf(painting);
   say(`${describedPainting(painting)}: ${now ? MARKS[now].toLowerCase() : "no mark"}`);
   for (const listener of onPick) listener(painting);
 }
 /** @type {Array<(painting: Painting) => void>} */
 const onPick = [];
+
+function keepPicks() {
+  try {
+    localStorage.setItem(PICKS_KEY, JSON.stringify(Object.fromEntries(picks)));
+  } catch {
+    // they last as long as the page is open
+  }
+}
+
+/** Forget the picks that the records say by now. */
+function forgetDonePicks() {
+  for (const [id, mark] of picks) {
+    const painting = store.byId.get(id);
+    if (painting && (painting.mark ?? "none") === mark) picks.delete(id);
+  }
+  keepPicks();
+}
 
 /** The file for the inbox: a line for each marked painting that still hangs. */
 function picksFile() {
@@ -58,7 +78,7 @@ function markButtons(current) {
   });
   const group = element("div", { class: "marks", role: "group", "aria-label": "Mark this painting" }, ...buttons);
   group.update = () => {
-    const mark = picks.get(current()?.id ?? "");
+    const mark = markOf(current());
     for (const made of buttons) made.setAttribute("aria-pressed", String(made.dataset.mark === mark));
   };
   group.update();

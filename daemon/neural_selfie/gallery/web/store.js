@@ -15,6 +15,7 @@
  * @property {number[]} [small] long edges of its small copies, px
  * @property {string} [preview] address of the photo
  * @property {number} [warned]
+ * @property {"keep" | "star"} [mark] what its record says that somebody thought of it
  * @property {string} [words] what is searched, in lower case
  */
 

@@ -67,7 +67,7 @@ function gridOf(variants, axes, { across, down, fixed }) {
 /** @param {Painting | undefined} painting */
 function cellOf(painting) {
   if (!painting) return element("span", { class: "missing" }, "not painted");
-  const mark = picks.get(painting.id);
+  const mark = markOf(painting);
   return element("a", { href: `#picture=${painting.id}`, "data-mark": mark ?? "" },
     element("img", { src: smallestOf(painting), srcset: sourcesOf(painting), sizes: "(max-width: 40rem) 45vw, 20rem", alt: describedPainting(painting) + (mark ? `, ${MARKS[mark].toLowerCase()}` : ""), width: painting.width, height: painting.height, loading: "lazy" }),
     mark ? element("span", { class: "mark-sign", "aria-hidden": "true" }, icon(mark)) : null);

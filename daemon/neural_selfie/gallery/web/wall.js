@@ -111,7 +111,7 @@ const variantParts = (painting) => Object.entries(painting.variant).map(([name, 
 
 /** Show the marks of a tile. */
 function refreshTile(tile) {
-  const mark = picks.get(tile.painting.id);
+  const mark = markOf(tile.painting);
   const isChosen = chosen.has(tile.painting.id);
   tile.dataset.mark = mark ?? "";
   tile.querySelector(".mark-sign").replaceChildren(...(mark ? [icon(mark)] : []));
