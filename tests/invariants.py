@@ -155,6 +155,12 @@ def _of_outputs(house: House, photos: list[Photo], jobs: list[Job]) -> Iterator[
             yield from _of_picture(house.outbox / job.output, house.outbox / record, photo, job)
         if address(*job.output.split("/")) not in shown:
             yield f"the page does not show {job.output}"
+    swept = Counter(
+        f"{by_id[job.photo_id].folder}/{job.plan.preset}.sheet.jpg"
+        for job in jobs
+        if job.state is JobState.DONE and job.plan.variant
+    )
+    due |= {sheet for sheet, variants in swept.items() if variants > 1}
     yield from (f"the outbox lacks {name}" for name in due - lie)
     yield from (f"the outbox has {name}, which nobody painted" for name in lie - due)
 
