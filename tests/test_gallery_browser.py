@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from gallery_samples import hung, publish, refusal
@@ -382,6 +383,67 @@ def test_what_goes_on(browser: Browser, outbox: Path, width: int) -> None:
         for text in ("42 %, 1 min 15 s left", "The weights are missing.", "Try another photo.", "3 pictures are in"):
             expect(queue.get_by_text(text)).to_be_visible()
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+VIEWS = {
+    "wall": "",
+    "picture": "picture=sweep-abc123/s.1",
+    "compare": "compare=sweep-abc123/s.1,sweep-abc123/s.2,upright-abc123/starry-night",
+    "sweep": "sweep=sweep-abc123/s.0",
+}
+
+
+@both_sizes
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("view", VIEWS)
+def test_accessible_to_everybody(browser: Browser, outbox: Path, view: str, width: int, *, dark: bool) -> None:
+    """axe-core finds no violation in any view, with what goes on unfolded, on a phone and on a desk, light and dark."""
+    with visiting(browser, outbox, width=width, dark=dark, at=VIEWS[view], bypass_csp=True) as seen:
+        if view == "wall":
+            seen.tiles.first.focus()
+            seen.keys("k", "c")
+            seen.page.get_by_role("button", name="1 being painted").click()
+            if width == PHONE:
+                seen.page.get_by_role("button", name="Filter").click()
+        else:
+            expect(seen.page.get_by_role("dialog").get_by_role("img").first).to_be_visible()
+            seen.page.wait_for_function("document.querySelectorAll('dialog').length === 1")
+        if view == "picture":
+            seen.page.get_by_text("Every number").click()
+            seen.page.get_by_text("As a preset").click()
+        found = Axe().run(seen.page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_nothing_shifts_while_pictures_arrive(browser: Browser, outbox: Path) -> None:
+    """From the first tile on nothing moves by itself (Cumulative Layout Shift is nearly 0)."""
+    with visiting(browser, outbox) as seen:
+        shift = seen.page.evaluate("""() => new Promise(done => {
+          let sum = 0;
+          new PerformanceObserver(list => { for (const entry of list.getEntries()) sum += entry.value; })
+            .observe({type: "layout-shift", buffered: true});
+          setTimeout(() => done(sum), 700);
+        })""")
+        assert shift < 0.02
+
+
+def test_thousands_hang_and_few_are_in_the_page(browser: Browser, tmp_path: Path) -> None:
+    """However many paintings there are, the page holds those near the screen; scrolled to the end it shows the last."""
+    record = publish(tmp_path, "p0-abc123").read_text()
+    for n in range(1, 3000):
+        folder = tmp_path / f"p{n}-abc123"
+        folder.mkdir()
+        (folder / "starry-night.json").write_text(record)
+        os.link(tmp_path / "p0-abc123/starry-night.jpg", folder / "starry-night.jpg")
+    build(tmp_path)
+    with visiting(browser, tmp_path) as seen:
+        expect(seen.page.locator("#facts")).to_have_text("3,000 paintings of 3,000 photos")
+        assert seen.tiles.count() < 100
+        seen.tiles.first.focus()
+        seen.keys("End")
+        expect(seen.page.locator(".tile[aria-posinset='3000'] .tile-link")).to_be_focused()
+        expect(seen.page.locator(".tile[aria-posinset='3000']")).to_be_in_viewport()
+        assert seen.tiles.count() < 150
 
 
 def test_news_appear_by_themselves(browser: Browser, tmp_path: Path) -> None:
