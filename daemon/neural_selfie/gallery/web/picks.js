@@ -15,10 +15,10 @@ function readPicks() {
   }
 }
 
-/** The mark of a painting: what was picked here, else what its record says. @param {Painting | undefined} painting */
+/** The mark of a painting: what was picked here, else what its record says. @param {Painting | undefined} painting @returns {keyof typeof MARKS | undefined} */
 function markOf(painting) {
   const mark = picks.get(painting?.id ?? "") ?? painting?.mark;
-  return mark === "none" ? undefined : mark;
+  return mark === "none" ? undefined : /** @type {any} */ (mark);
 }
 
 /** Mark a painting, or take the same mark off again. @param {Painting} painting @param {keyof typeof MARKS | null} mark */

@@ -90,6 +90,7 @@ function newViewer() {
 /** What is told about a painting; before its record has been read only what the wall knows. */
 function factsOf(painting, detail) {
   const record = detail?.record;
+  /** @type {Array<[string, any]>} */
   const rows = [["Preset", named(painting.preset)]];
   for (const [name, value] of Object.entries(painting.variant)) rows.push([name, shownValue(value)]);
   rows.push(["Photo", named(painting.photo)], ["Size", `${painting.width} × ${painting.height} px`], ["Painted", shownTime(painting.at)]);

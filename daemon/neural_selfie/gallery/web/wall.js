@@ -79,6 +79,11 @@ function rowOf(index) {
   return wall.rows.length ? low : -1;
 }
 
+/**
+ * @typedef {{painting: Painting, index: number, left: number, top: number, width: number, height: number}} Place px
+ * @param {number} number of a row
+ * @returns {Generator<[string, Place]>} what hangs in it, by the painting's id
+ */
 function* placesIn(number) {
   const row = wall.rows[number];
   let left = 0;
