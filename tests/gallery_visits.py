@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, sync_playwright
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -17,7 +17,7 @@ FLAGS = (
 PHONE, DESKTOP = 390, 1280
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: playwright keeps something beside a method that listens
 class Visit:
     """A page that was opened, and what the browser complained about."""
 
@@ -29,6 +29,11 @@ class Visit:
     def tiles(self) -> Locator:
         """The links of the paintings that are in the page now."""
         return self.page.locator(".tile-link")
+
+    def lost(self, request: Request) -> None:
+        """Take note of something that could not be had, unless the page itself was left meanwhile."""
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(request.url)
 
     def facts(self) -> str:
         """Return the line that says how many paintings are shown."""
@@ -77,7 +82,7 @@ def visiting(
     seen = Visit(page, context)
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: seen.complaints.append(request.url))
+    page.on("requestfailed", seen.lost)
     try:
         page.goto((outbox / "index.html").as_uri() + (f"#{at}" if at else ""))
         page.locator(".tile-link, #empty h2").first.wait_for()

@@ -45,7 +45,9 @@ def test_rejects_move_away_and_keepers_say_so(tmp_path: Path) -> None:
         publish(tmp_path / "outbox", f"{name}-abc123")
     before = files_of(tmp_path / "outbox")
     path = picks(tmp_path, one="reject", two="keep", three="star")
-    assert picking.apply(settings_of(tmp_path), path) == picking.Applied(rejected=1, marked=2, unknown=0)
+    assert picking.apply(settings_of(tmp_path), path) == picking.Applied(
+        rejected=1, marked=2, unknown=0, folders=frozenset({"one-abc123", "two-abc123", "three-abc123"})
+    )
     moved = files_of(tmp_path / "rejected")
     assert set(moved) == {"one-abc123/starry-night.jpg", "one-abc123/starry-night.json"}
     assert all(before[name] == content for name, content in moved.items())

@@ -50,11 +50,15 @@ class _Picks(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What came of picks: how many paintings moved away, how many records changed, how many were not found."""
+    """What came of picks: how many paintings moved away, how many records changed, how many were not found.
+
+    `folders` are those of the outbox in which something changed.
+    """
 
     rejected: int
     marked: int
     unknown: int
+    folders: frozenset[str] = frozenset()
 
 
 def is_picks(path: PurePath) -> bool:
@@ -68,6 +72,7 @@ def apply(settings: Settings, path: Path) -> Applied:
     Raise PicksError if it cannot be understood, and as moves and writes do; it can then be tried again.
     """
     counts: Counter[str] = Counter()
+    folders: set[str] = set()
     for pick in _read(path).picks:
         found = _find(settings.outbox_folder, pick.painting)
         if found is None:
@@ -75,9 +80,11 @@ def apply(settings: Settings, path: Path) -> Applied:
         elif pick.mark == "reject":
             _reject(settings, *found)
             counts["rejected"] += 1
+            folders.add(found[0].parent.name)
         elif _mark(*found, pick.mark):
             counts["marked"] += 1
-    return Applied(counts["rejected"], counts["marked"], counts["unknown"])
+            folders.add(found[0].parent.name)
+    return Applied(counts["rejected"], counts["marked"], counts["unknown"], frozenset(folders))
 
 
 def _read(path: Path) -> _Picks:

@@ -168,6 +168,8 @@ class Service:
             self._data_version = version
             self._painting.noticed_changes(now)
         self._painting.tick(now)
+        self._finishing.published |= self._intake.picked
+        self._intake.picked.clear()
         self._curator.tick(
             self._finishing.published, self._now, changed=self._finishing.changed or bool(self._workers.running())
         )

@@ -6,7 +6,7 @@ Runs in the daemon's one loop and decodes nothing itself: a hostile file can at 
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -42,6 +42,7 @@ class Intake:
     settler: Settler = field(init=False)
     inspector: Inspector = field(init=False)
     refused: int = 0
+    picked: set[str] = field(default_factory=set)  # folders of the outbox that picks changed
     _ready: dict[Path, None] = field(default_factory=dict)  # in order, and found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
     _crashes: dict[Path, int] = field(default_factory=dict)
@@ -210,9 +211,8 @@ class Intake:
 
     def _finished(self, path: Path, seen: FileFacts, now: float) -> None:
         if picking.is_picks(path):
-            self._pick(path, seen, now)
-        else:
-            self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)))
+            return self._pick(path, seen, now)
+        return self.inspector.submit(Inspection(path, self.limits, seen, masks.named(path)))
 
     def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
         """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
@@ -226,8 +226,8 @@ class Intake:
             self._delay(path, now)
         else:
             self._forget(path)
-            self._left_alone[path] = seen
-            log.info("picks.applied", **asdict(applied))
+            self._left_alone[path], self.picked = seen, self.picked | applied.folders
+            log.info("picks.applied", rejected=applied.rejected, marked=applied.marked, unknown=applied.unknown)
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
         facts = os.lstat(path)
