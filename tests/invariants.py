@@ -14,9 +14,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from gallery_samples import hung
 from house import House
 from neural_selfie.files import names
-from neural_selfie.gallery.page import address
+from neural_selfie.gallery.describing import address
 from neural_selfie.ledger import Ledger, open_ledger
 from neural_selfie.lifecycle import FINISHED
 from neural_selfie.model import Job, JobState, Photo, Place
@@ -142,17 +143,24 @@ def _of_outputs(house: House, photos: list[Photo], jobs: list[Job]) -> Iterator[
     """Each job that is done has one whole picture and one true record, and nothing else lies in the outbox."""
     by_id = {photo.id: photo for photo in photos}
     lie = {str(path.relative_to(house.outbox)) for path in _files(house.outbox)}
+    lie = {name for name in lie if not name.startswith(("gallery/data/", "gallery/small/", "gallery/styles/"))}
     due = {"index.html"}
-    page = (house.outbox / "index.html").read_text()
+    shown = {each["picture"] for each in hung(house.outbox)}
     for job in (job for job in jobs if job.state is JobState.DONE):
         photo = by_id[job.photo_id]
         assert job.output is not None
         record = f"{job.output.rpartition('.')[0]}.json"
-        due |= {job.output, record, f"gallery/{photo.folder}.jpg"}
+        due |= {job.output, record, f"gallery/{photo.folder}.jpg", f"gallery/details/{record.removesuffix('.json')}.js"}
         if {job.output, record} <= lie:
             yield from _of_picture(house.outbox / job.output, house.outbox / record, photo, job)
-        if address(*job.output.split("/")) not in page:
+        if address(*job.output.split("/")) not in shown:
             yield f"the page does not show {job.output}"
+    swept = Counter(
+        f"{by_id[job.photo_id].folder}/{job.plan.preset}.sheet.jpg"
+        for job in jobs
+        if job.state is JobState.DONE and job.plan.variant
+    )
+    due |= {sheet for sheet, variants in swept.items() if variants > 1}
     yield from (f"the outbox lacks {name}" for name in due - lie)
     yield from (f"the outbox has {name}, which nobody painted" for name in lie - due)
 

@@ -30,13 +30,15 @@ def test_a_full_disk_pauses_intake(folder: str, tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", f"remount,size={SIZE_MIB}m", root / folder], check=True)
         house = House(root, {"disks": {"free_mib": NEEDED_MIB}})
         full = filler(root / folder)
+        now = house.outbox / "gallery" / "data" / "now.js"
         house.start()
         try:
+            wait_until(now.exists)
             wait_until(lambda: "daemon.paused" in (root / "daemon.log").read_text())
             me = photo(house.inbox / "me.png", seed=1)
             said = f"The disk of {root / folder} has only"
             wait_until(lambda: said in house.command("status").stdout)
-            wait_until(lambda: "Photos stay in the inbox" in (house.outbox / "index.html").read_text())
+            wait_until(lambda: "Photos stay in the inbox" in now.read_text())
             assert me.exists()
             assert house.status()["counts"]["queued"] == 0
             full.unlink()
@@ -44,7 +46,7 @@ def test_a_full_disk_pauses_intake(folder: str, tmp_path: Path) -> None:
             wait_until(lambda: house.status()["troubles"] == [])
             assert len(house.records()) == 1
             assert "daemon.resumed" in house.log()
-            wait_until(lambda: "Photos stay in the inbox" not in (house.outbox / "index.html").read_text())
+            wait_until(lambda: "Photos stay in the inbox" not in now.read_text())
         finally:
             house.close()
 

@@ -1,50 +1,32 @@
-"""The gallery page: what it shows, in which order, and that nothing in an outbox can break it or break out of it."""
+"""The gallery's data: what the page is told, in which order, and that nothing in an outbox can break it."""
 
 import json
 import os
+import shutil
 from dataclasses import replace
-from datetime import timedelta, timezone
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
 
-from gallery_samples import Refusal, entry, picture, publish
+from gallery_samples import SHA, data_of, entry, hung, picture, publish, refusal
 from neural_selfie.errors import StorageUnavailableError
-from neural_selfie.gallery import GalleryIndex, build, preview_of, read_entries, render
+from neural_selfie.gallery import GalleryIndex, Order, build, describing, preview_of, read_entries, shards
+from neural_selfie.gallery.hanging import Wall
 
-MADE_AT = "2026-03-02T08:00:00+00:00"
 HOSTILE = """"><script>alert(1)</script><img src=x onerror='alert(2)'> & {{ 7*7 }} 👩‍🎨 \u202egpj.exe"""
 
 
-class Page(HTMLParser):
-    """What a browser would find in the page: its tags, their attributes and its text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.links: list[str] = []
-        self.attribute_names: set[str] = set()
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember a tag."""
-        self.tags.append(tag)
-        self.attribute_names |= {name for name, _ in attrs}
-        if tag == "img":
-            self.images.append(dict(attrs))
-        if tag == "a":
-            self.links.append(dict(attrs)["href"] or "")
-
-    def handle_data(self, data: str) -> None:
-        """Remember text."""
-        self.text += data
+def work(wall: Wall, outbox: Path, *touched: str, **order: Any) -> None:
+    """Let a wall be brought up to date until there is nothing more to do."""
+    first = Order(outbox=outbox, touched=touched, **order)
+    while wall.work(first, lambda _path: None).more:
+        first = Order(outbox=outbox, sweep=False)
 
 
 def file_of(outbox: Path, address: str) -> bytes:
@@ -52,91 +34,10 @@ def file_of(outbox: Path, address: str) -> bytes:
     return os.path.join(os.fsencode(outbox), unquote_to_bytes(address))  # noqa: PTH118 - pathlib knows no bytes
 
 
-def test_shows_everything_about_a_painting() -> None:
-    """A figure names preset, variant, style, size, time taken, date and warnings, beside its photo."""
-    page = Page(render([entry(variant={"content_weight": 0.6, "mode": "paper"}, seconds=200.4)], made_at=MADE_AT))
-    text = " ".join(page.text.split())
-    for part in ("me.jpg", "starry-night", "after starry.jpg", "96 × 64 px", "3 min 20 s", "1 Mar 2026, 12:00"):
-        assert part in text
-    assert "content_weight 0.6 mode paper" in text
-    assert "The photo was enlarged." in text
-    assert [image["src"] for image in page.images] == ["gallery/me-abc123.jpg", "me-abc123/starry-night.jpg"]
-    assert {"gallery/me-abc123.jpg", "me-abc123/starry-night.jpg", "me-abc123/starry-night.json"} == set(page.links)
-
-
-def test_reserves_the_room_of_every_picture() -> None:
-    """Every image has width, height and a text in its place, so that nothing shifts; the preview is at most 640 px."""
-    page = Page(render([entry(), entry(folder="odd-1", photo_width=10**400, photo_height=1)], made_at=MADE_AT))
-    assert all(image["width"] and image["height"] and image["alt"] for image in page.images)
-    assert (page.images[0]["width"], page.images[0]["height"]) == ("640", "426")
-
-
-def test_a_photo_smaller_than_its_preview_is_not_enlarged() -> None:
-    """The preview of a small photo is laid out in the photo's own size."""
-    page = Page(render([entry(photo_width=90, photo_height=120)], made_at=MADE_AT))
-    assert (page.images[0]["width"], page.images[0]["height"]) == ("90", "120")
-
-
-def test_newest_first_in_whatever_order_they_come() -> None:
-    """Photos are ordered by their newest painting, paintings by their time, also across time zones."""
-    entries = [
-        entry(folder="old-1", photo="old.jpg", picture="a.jpg", finished_at="2026-03-01T09:00:00Z"),
-        entry(folder="new-2", photo="new.jpg", picture="b.jpg", finished_at="2026-03-01T08:00:00Z"),
-        entry(folder="old-1", photo="old.jpg", picture="c.jpg", finished_at="2026-03-01T12:30:00+02:00"),
-        entry(folder="new-2", photo="new.jpg", picture="d.jpg", finished_at="2026-03-01T11:00:00Z"),
-        entry(folder="mad-3", photo="mad.jpg", picture="e.jpg", finished_at="yesterday"),
-    ]
-    sources = [image["src"] for image in Page(render(entries, made_at=MADE_AT)).images]
-    assert [src for src in sources if src and not src.startswith("gallery/")] == [
-        *("new-2/d.jpg", "new-2/b.jpg", "old-1/c.jpg", "old-1/a.jpg", "mad-3/e.jpg")
-    ]
-
-
-def test_times_are_shown_in_the_zone_that_is_asked_for() -> None:
-    """A record's UTC becomes the time on the wall, past midnight too."""
-    late = entry(finished_at="2026-03-01T23:30:00Z")
-    html = render([late], made_at=MADE_AT, zone=timezone(timedelta(hours=2)))
-    assert "2 Mar 2026, 01:30" in html
-
-
-def test_troubles_and_waiting_are_told_quietly() -> None:
-    """Photos that failed or wait stand in sections of their own with their reason, newest first, and are linked."""
-    troubles = [
-        Refusal(photo="a.mov", reason="This is a film.", when="2026-03-01T10:00:00Z"),
-        Refusal(photo="b.jpg", reason="It ends too early.", when="2026-03-01T11:00:00Z"),
-    ]
-    waiting = [Refusal(photo="c.jpg", reason="The weights are missing.")]
-    page = Page(render([entry()], troubles=troubles, waiting=waiting, made_at=MADE_AT))
-    assert {"#troubles", "#waiting"} <= set(page.links)
-    assert page.text.index("c.jpg") < page.text.index("b.jpg") < page.text.index("a.mov")
-    assert "The weights are missing." in page.text
-    assert "1 photo waits" in page.text
-    assert "2 photos could not be painted" in page.text
-
-
-def test_an_empty_outbox_has_a_friendly_page() -> None:
-    """Without pictures the page says what to do, and has no picture and no list."""
-    page = Page(render([], made_at=MADE_AT))
-    assert "Drop a photo into the inbox" in page.text
-    assert "img" not in page.tags
-    assert "article" not in page.tags
-
-
-def test_a_photo_without_preview_still_hangs() -> None:
-    """Where no preview was kept, the page says so instead of showing a broken image."""
-    page = Page(render([entry(preview=None)], made_at=MADE_AT))
-    assert [image["src"] for image in page.images] == ["me-abc123/starry-night.jpg"]
-    assert "No preview" in page.text
-
-
-def test_the_page_allows_no_script_and_no_other_host() -> None:
-    """The policy forbids everything but images beside the page and the one embedded style sheet."""
-    html = render([entry()], made_at=MADE_AT)
-    page = Page(html)
-    assert "default-src 'none'; img-src 'self' file: data:; style-src 'sha256-" in html
-    assert "script" not in page.tags
-    assert "style" not in page.attribute_names
-    assert not any(link.startswith(("http", "//", "/")) for link in page.links)
+def line(**changes: Any) -> dict[str, Any]:
+    """Return what the wall is told about an entry."""
+    told: dict[str, Any] = json.loads(describing.line(entry(**changes), ()))
+    return told
 
 
 @example(text=os.fsdecode(b"caf\xe9\x00\n"), name=b"caf\xe9")
@@ -147,47 +48,247 @@ def test_the_page_allows_no_script_and_no_other_host() -> None:
         st.binary(min_size=1).filter(lambda name: b"/" not in name),
     ),
 )
-def test_no_name_becomes_markup(text: str, name: bytes) -> None:
-    """Whatever photo, preset, variant, style, warning, folder or file are called, the page has the same tags, and its
-    addresses lead to exactly these files.
+def test_no_name_leads_anywhere_else(text: str, name: bytes) -> None:
+    """Whatever photo, preset, variant, style, folder or file are called, addresses lead to exactly these files, and
+    the data is one line of ASCII.
     """
     odd = os.fsdecode(name)
     strange = entry(
-        photo=text,
-        folder=odd,
-        picture=odd,
-        record=odd,
-        preset=text,
-        variant={text: text},
-        styles=(text,),
-        warnings=(text,),
-        finished_at=text,
-        preview=preview_of(odd),
+        photo=text, folder=odd, picture=odd, record=odd, preset=text, variant={text: text}, styles=(text,),
+        finished_at=text, preview=preview_of(odd),
+    )  # fmt: skip
+    data = describing.line(strange, (320,))
+    assert data.isascii()
+    assert data.isprintable()
+    told = json.loads(data)
+    assert unquote_to_bytes(told["picture"]) == name + b"/" + name
+    assert unquote_to_bytes(told["preview"]) == b"gallery/" + name + b".jpg"
+    assert set(told["picture"]) | set(told["id"]) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_.-~%"
     )
-    trouble = [Refusal(photo=text, reason=text, when=text)]
-    page = Page(render([strange], troubles=trouble, title=text, made_at=text).encode().decode())
-    plain = Page(render([entry()], troubles=[Refusal(photo="p", reason="r")], made_at=MADE_AT))
-    assert page.tags == plain.tags
-    assert page.attribute_names == plain.attribute_names
-    assert {unquote_to_bytes(link) for link in page.links} == {
-        *(name + b"/" + name, b"gallery/" + name + b".jpg", b"#troubles")
-    }
-    assert all(not link.partition("/")[0].count(":") for link in page.links)
 
 
-@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e300])
-def test_odd_durations_do_not_stop_the_page(seconds: float) -> None:
-    """A record with a senseless duration is shown like any other."""
-    assert "starry-night" in render([entry(seconds=seconds)], made_at=MADE_AT)
+def test_the_wall_is_told_what_a_tile_shows() -> None:
+    """Names, values, size and time; no size is beyond what a browser can count."""
+    told = line(variant={"content_weight": 0.6, "mode": "paper"}, width=10**400, warnings=("a", "b"))
+    assert told == {
+        "id": "me-abc123/starry-night", "folder": "me-abc123", "picture": "me-abc123/starry-night.jpg",
+        "photo": "me.jpg", "preset": "starry-night", "variant": {"content_weight": 0.6, "mode": "paper"},
+        "width": 1_000_000, "height": 64, "at": 1772366400, "styles": ["starry.jpg"],
+        "preview": "gallery/me-abc123.jpg", "warned": 2,
+    }  # fmt: skip
+    assert line(finished_at="yesterday")["at"] == 0
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.04, "0.0 s"), (9.96, "10 s"), (59.6, "1 min 0 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
-)
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    """Seconds are rounded before they are split, so that no "60 s" appears."""
-    assert f"<span>{said}</span>" in render([entry(seconds=seconds)], made_at=MADE_AT)
+@given(st.lists(st.tuples(st.integers(0, 50).map(float), st.text("abc", min_size=1, max_size=3), st.just("r.json"))))
+def test_shards_hold_every_entry_once_and_in_order(keys: list[shards.Key]) -> None:
+    """Whatever the entries, the shards laid side by side are the entries."""
+    keys = sorted(set(keys))
+    found = list(shards.Cut().shards(keys))
+    assert [key for shard in found for key in keys[shard.start : shard.end]] == keys
+    assert len({shard.name for shard in found}) == len(found)
+
+
+def test_one_entry_more_or_less_touches_two_shards_at_most() -> None:
+    """Of thousands of shards' entries, all shards but two are as before; each holds a bounded number."""
+    keys = sorted((float(n % 977), f"f{n}", "r.json") for n in range(9_000))
+    before = {tuple(keys[shard.start : shard.end]) for shard in shards.Cut().shards(keys)}
+    assert 15 < len(before) < 80
+    assert max(map(len, before)) <= 1024
+    for gone in (0, 4_000, 8_999):
+        fewer = keys[:gone] + keys[gone + 1 :]
+        after = {tuple(fewer[shard.start : shard.end]) for shard in shards.Cut().shards(fewer)}
+        assert len(before - after) <= 2
+
+
+def test_a_shard_of_equal_size_is_the_same_whoever_writes_it(tmp_path: Path) -> None:
+    """A page that grew picture by picture has the same data as one that is built at once."""
+    wall = Wall(tmp_path)
+    work(wall, tmp_path)
+    for n in range(7):
+        publish(tmp_path, f"p{n}-abc123", finished_at=f"2026-03-0{1 + n % 3}T12:00:00Z")
+        work(wall, tmp_path, f"p{n}-abc123", sweep=False)
+    shutil.rmtree(tmp_path / "p3-abc123")
+    work(wall, tmp_path)
+    grown = {path.name: path.read_bytes() for path in (tmp_path / "gallery/data").iterdir() if path.name != "index.js"}
+    shutil.rmtree(tmp_path / "gallery" / "data")
+    build(tmp_path)
+    built = {path.name: path.read_bytes() for path in (tmp_path / "gallery/data").iterdir() if path.name != "index.js"}
+    assert grown == built
+    assert len(hung(tmp_path)) == 6
+
+
+def test_what_is_touched_hangs_without_a_sweep_and_what_is_gone_goes_with_one(tmp_path: Path) -> None:
+    """A new picture needs no look at the other folders; a folder that was deleted or moved away is missed by a sweep,
+    with all that was made for it.
+    """
+    publish(tmp_path, "one-abc123", size=(900, 600))
+    wall = Wall(tmp_path)
+    work(wall, tmp_path)
+    publish(tmp_path, "two-abc123", size=(900, 600), finished_at="2026-03-02T12:00:00Z")
+    work(wall, tmp_path, "two-abc123", sweep=False)
+    assert [each["folder"] for each in hung(tmp_path)] == ["two-abc123", "one-abc123"]
+    (tmp_path / "two-abc123").rename(tmp_path.parent / f"{tmp_path.name}-away")
+    work(wall, tmp_path)
+    assert [each["folder"] for each in hung(tmp_path)] == ["one-abc123"]
+    assert [path for path in (tmp_path / "gallery").rglob("*two*") if path.suffix != ".jpg"] == []
+
+
+def test_one_new_picture_is_not_all(tmp_path: Path) -> None:
+    """A process that is new, and is told of one picture only, knows nothing yet and looks at everything first."""
+    for name in ("one", "two", "three"):
+        publish(tmp_path, f"{name}-abc123")
+    work(Wall(tmp_path), tmp_path, "two-abc123", sweep=False)
+    assert len(hung(tmp_path)) == 3
+
+
+def test_pictures_have_small_copies_that_follow_them(tmp_path: Path) -> None:
+    """A picture has copies of both sizes, none enlarged; painted again, it has new ones; a small one needs none."""
+    publish(tmp_path, "large-abc123", size=(900, 600))
+    publish(tmp_path, "middle-abc123", size=(300, 400))
+    publish(tmp_path, "tiny-abc123", size=(96, 64))
+    wall = Wall(tmp_path)
+    work(wall, tmp_path)
+    assert {each["folder"]: each.get("small") for each in hung(tmp_path)} == {
+        "large-abc123": [320, 640], "middle-abc123": [320], "tiny-abc123": None,
+    }  # fmt: skip
+    copy = tmp_path / "gallery/small/large-abc123/starry-night.640.webp"
+    with Image.open(copy) as image:
+        assert image.size == (640, 427)
+        before = image.convert("RGB").getpixel((5, 5))
+    picture(tmp_path / "large-abc123/starry-night.jpg", size=(900, 600), colour="red")
+    work(wall, tmp_path, "large-abc123")
+    with Image.open(copy) as image:
+        after = image.convert("RGB").getpixel((5, 5))
+    assert before != after
+    assert isinstance(after, tuple)
+    assert after[0] > 200
+
+
+def test_a_second_build_makes_nothing_anew(tmp_path: Path) -> None:
+    """Copies and details that are as new as what they were made of are kept as they are."""
+    publish(tmp_path, size=(900, 600))
+    build(tmp_path)
+    made = [*(tmp_path / "gallery/small").rglob("*.webp"), *(tmp_path / "gallery/details").rglob("*.js")]
+    assert len(made) == 3
+    before = [path.stat().st_ino for path in made]
+    build(tmp_path)
+    assert [path.stat().st_ino for path in made] == before
+    made[0].write_bytes(b"")  # as a power cut leaves it
+    build(tmp_path)
+    assert made[0].stat().st_size > 0
+
+
+def test_pictures_that_are_none_hang_as_they_are(tmp_path: Path) -> None:
+    """A damaged picture has no copies and hurts no other; one of which a process died is not opened."""
+    publish(tmp_path, "bad-abc123", size=(900, 600))
+    (tmp_path / "bad-abc123/starry-night.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    publish(tmp_path, "poison-abc123", size=(900, 600))
+    publish(tmp_path, "good-abc123", size=(900, 600))
+    opened: list[str] = []
+    wall = Wall(tmp_path)
+    poison = str(tmp_path / "poison-abc123/starry-night.jpg")
+    while wall.work(Order(outbox=tmp_path, avoid=frozenset({poison})), opened.append).more:
+        pass
+    assert [each["folder"] for each in hung(tmp_path) if "small" in each] == ["good-abc123"]
+    assert len(hung(tmp_path)) == 3
+    assert poison not in opened
+
+
+def test_the_details_hold_the_record_and_a_preset_of_it(tmp_path: Path) -> None:
+    """Numbers, styles, warnings; the trace thinned; and YAML that says the same recipe."""
+    publish(
+        tmp_path, recipe={"size": 512, "content_weight": 0.6, "format": "jpg"}, trace=2000, warnings=("Careful.",),
+        variant={"content_weight": 0.6},
+    )  # fmt: skip
+    build(tmp_path)
+    told = data_of(tmp_path, "details/me-abc123/starry-night.js")
+    assert told["id"] == "me-abc123/starry-night"
+    assert told["record"]["warnings"] == ["Careful."]
+    assert len(told["record"]["trace"]) == 240
+    assert (told["record"]["trace"][0][1], told["record"]["trace"][-1][:2]) == (0, [39, 49])
+    assert yaml.safe_load(told["yaml"]) == {
+        "starry-night": {
+            "engine": "patch", "style": "styles/starry-night.jpg", "size": 512, "content_weight": 0.6, "format": "jpg",
+        }
+    }  # fmt: skip
+
+
+def test_style_images_are_copied_from_the_state_folder(tmp_path: Path) -> None:
+    """A style that lies there under its hash has a copy beside the page; others do without."""
+    outbox, styles = tmp_path / "outbox", tmp_path / "styles"
+    publish(outbox)
+    assert build(outbox, styles=styles) == 1
+    assert data_of(outbox, "data/index.js")["styles"] == []
+    picture(styles / f"{SHA}.jpg", size=(900, 900))
+    build(outbox, styles=styles)
+    assert data_of(outbox, "data/index.js")["styles"] == [SHA[:16]]
+    assert (outbox / f"gallery/styles/{SHA[:16]}.webp").is_file()
+
+
+def test_what_goes_on_is_told_and_kept(tmp_path: Path) -> None:
+    """What the daemon says is there until it says something else; a rebuild from records leaves it."""
+    build(tmp_path, now={"failed": [refusal("a.mov", "This is a film.\nUse a photo.")]})
+    build(tmp_path)
+    [failed] = data_of(tmp_path, "data/now.js")["failed"]
+    assert failed["reason"] == "This is a film.\nUse a photo."
+
+
+def test_half_made_and_foreign_data_is_removed(tmp_path: Path) -> None:
+    """What a killed process left, and what belongs to no painting, is gone after a build."""
+    publish(tmp_path)
+    build(tmp_path)
+    left = [
+        tmp_path / "gallery/.hanging-0badcafe-1.part", tmp_path / "gallery/data/0123456789ab.js",
+        tmp_path / "gallery/details/gone-abc123/x.js", tmp_path / "gallery/small/gone-abc123/x.320.webp",
+    ]  # fmt: skip
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("left")
+    build(tmp_path)
+    assert [path for path in left if path.exists()] == []
+    assert len(hung(tmp_path)) == 1
+
+
+def test_every_address_leads_to_a_file(tmp_path: Path) -> None:
+    """Every picture, copy, photo and detail that the page asks for lies in the outbox, whatever it is called."""
+    odd = os.fsdecode(b"caf\xe9 #1?%41&<b>'\"-abc123")
+    for folder in ("me-abc123", odd, "großmutter & opa 👵-abc123", "javascript:alert(1)-abc123"):
+        publish(tmp_path, folder, "50% [a]#?.content_weight=0.2", photo=HOSTILE, size=(700, 500))
+    assert build(tmp_path) == 4
+    told = hung(tmp_path)
+    assert len(told) == 4
+    for each in told:
+        copies = [f"gallery/small/{each['id']}.{level}.webp" for level in each["small"]]
+        for address in (each["picture"], each["preview"], f"gallery/details/{each['id']}.js", *copies):
+            assert os.path.isfile(file_of(tmp_path, address)), address  # noqa: PTH113 - pathlib knows no bytes
+
+
+def test_links_are_not_followed_where_data_is_written(tmp_path: Path) -> None:
+    """Whoever may write into the outbox cannot make the page overwrite a file elsewhere."""
+    outbox, secret = tmp_path / "outbox", tmp_path / "secret"
+    secret.write_text("secret")
+    publish(outbox)
+    (outbox / "gallery/data").mkdir()
+    for name in ("index.html", "gallery/data/index.js", "gallery/data/now.js"):
+        (outbox / name).symlink_to(secret)
+    build(outbox)
+    assert secret.read_text() == "secret"
+    assert not (outbox / "index.html").is_symlink()
+
+
+def test_the_page_is_the_same_for_every_outbox(tmp_path: Path) -> None:
+    """Nothing of an outbox is in it, its policy forbids all but what it embeds, and it is written once."""
+    publish(tmp_path, photo=HOSTILE)
+    build(tmp_path)
+    html = (tmp_path / "index.html").read_text("utf-8")
+    assert "default-src 'none'; script-src 'sha256-" in html
+    assert "unsafe" not in html.partition("<title>")[0]
+    assert "me-abc123" not in html
+    before = (tmp_path / "index.html").stat().st_ino
+    publish(tmp_path, "you-abc123")
+    build(tmp_path)
+    assert (tmp_path / "index.html").stat().st_ino == before
 
 
 def test_reads_what_was_published(tmp_path: Path) -> None:
@@ -253,6 +354,9 @@ def test_an_outbox_that_is_gone_is_said(tmp_path: Path) -> None:
     """A share that went away raises instead of writing an empty page."""
     with pytest.raises(StorageUnavailableError):
         read_entries(tmp_path / "gone")
+    with pytest.raises(StorageUnavailableError):
+        build(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_notices_new_changed_and_deleted_pictures(tmp_path: Path) -> None:
@@ -284,28 +388,3 @@ def test_reads_only_records_that_changed(tmp_path: Path) -> None:
     assert index.read() == before
     os.utime(record, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
     assert index.read() == ()
-
-
-def test_writes_a_page_whose_files_all_exist(tmp_path: Path) -> None:
-    """Every picture, record and preview that the page names lies in the outbox, whatever it is called."""
-    odd = os.fsdecode(b"caf\xe9 #1?%41&<b>'\"-abc123")
-    for folder in ("me-abc123", odd, "großmutter & opa 👵-abc123", "javascript:alert(1)-abc123"):
-        publish(tmp_path, folder, "50% [a]#?.content_weight=0.2", photo=HOSTILE)
-    assert build(tmp_path) == 4
-    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
-    assert len(page.images) == 8
-    for address in [*page.links, *(image["src"] or "" for image in page.images)]:
-        assert os.path.isfile(file_of(tmp_path, address)), address  # noqa: PTH113 - pathlib knows no bytes
-
-
-def test_update_replaces_the_page_and_counts(tmp_path: Path) -> None:
-    """`update` writes the page with troubles, returns the number of pictures and leaves nothing else behind."""
-    index = GalleryIndex(tmp_path)
-    assert index.update(troubles=[Refusal(photo="a.mov", reason="This is a film.")]) == 0
-    assert "This is a film." in (tmp_path / "index.html").read_text(encoding="utf-8")
-    publish(tmp_path)
-    assert index.update() == 1
-    html = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "1 painting of 1 photo" in html
-    assert "This is a film." not in html
-    assert {path.name for path in tmp_path.iterdir()} == {"index.html", "gallery", "me-abc123"}

@@ -98,6 +98,12 @@ class SidecarError(PhotoRefusedError):
     code = "sidecar"
 
 
+class PicksError(PhotoRefusedError):
+    """A file of picks cannot be understood."""
+
+    code = "picks"
+
+
 class StyleUnavailableError(SelfieError):
     """A style image is missing or cannot be decoded."""
 

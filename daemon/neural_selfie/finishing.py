@@ -24,11 +24,15 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Finishing:
-    """The way from the state folder to outbox, originals and failed. `changed`: the gallery has something new."""
+    """The way from the state folder to outbox, originals and failed.
+
+    `changed`: the gallery has something new; `published`: the folders of the outbox with new pictures.
+    """
 
     desk: Desk
     spool: Spool
     changed: bool = True
+    published: set[str] = field(default_factory=set)
     _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
     _reasons: dict[int, str] = field(default_factory=dict)  # why
     _settle_at: float = 0.0
@@ -62,6 +66,7 @@ class Finishing:
             log.warning("picture.delayed", cause=cause, reason=str(error), **job.log_fields())
             return ledger.apply(job.id, delayed, policy=policy)[1]
         self.changed = True
+        self.published.add(photo.folder)
         done, commands = ledger.apply(job.id, lifecycle.Published(now=now), policy=policy)
         waypoints.reached("job.done")
         self.spool.drop(job.id)

@@ -7,7 +7,7 @@ the file it is part of: there `output.sha256` is null.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
@@ -76,8 +76,15 @@ class Output(_Part):
     height: int = Field(gt=0)
 
 
+class Review(_Part):
+    """What a person thought of the picture, and when that was written down (ISO 8601, UTC)."""
+
+    mark: Literal["keep", "star"]
+    at: str
+
+
 class Record(_Part):
-    """How one picture was made, complete enough to make it again."""
+    """How one picture was made, complete enough to make it again. `review` is there once somebody has picked it."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     photo: PhotoPart
@@ -92,6 +99,14 @@ class Record(_Part):
     trace: tuple[TracePart, ...]
     output: Output
     warnings: tuple[str, ...] = ()
+    review: Review | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_nobody_said(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = written(self)
+        if content.get("review", 0) is None:
+            del content["review"]
+        return content
 
 
 def schema() -> dict[str, Any]:

@@ -16,14 +16,14 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import lock, recovery, snapshot, waypoints, workers
+from neural_selfie import lock, recovery, snapshot, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
+from neural_selfie.curator import Curator
 from neural_selfie.errors import LedgerBusyError, SelfieError, StorageUnavailableError
 from neural_selfie.files.renaming import discard
 from neural_selfie.filing import Desk
 from neural_selfie.finishing import Finishing
-from neural_selfie.gallery import GalleryIndex
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
 from neural_selfie.intake import INSPECTOR, Intake
 from neural_selfie.ledger import Ledger, open_ledger
@@ -36,8 +36,6 @@ from neural_selfie.workers.seat import CallEnded, Reported
 
 _TICK_SECONDS = 0.5
 _SNAPSHOT_SECONDS = 0.5
-_GALLERY_SECONDS = 2.0
-_GALLERY_REST = 20.0  # a page of thousands takes a while: at most one part in so many of the time goes into it
 _TROUBLES_MAX = 10
 _UNPAINTED = (JobState.FAILED, JobState.WAITING, JobState.QUEUED, JobState.RENDERED)
 _UNFORESEEN = "The daemon met an error that nobody foresaw ({!r}) and ended. No photo is lost: start it again."
@@ -128,9 +126,9 @@ class Service:
             polling=settings.watch.polling,
             post=post,
         )
-        self._gallery = GalleryIndex(settings.outbox_folder)
-        self._gallery_at = self._snapshot_at = 0.0
-        self._gallery_trouble: str | None = None
+        self._curator = Curator(settings.outbox_folder, state.styles, lambda: desk.shares.check(settings.outbox_folder))
+        self._explained: tuple[snapshot.Trouble, ...] = ()  # what lies in failed/, and why
+        self._snapshot_at = 0.0
         self._data_version = ledger.data_version()
         self._scanned = False
         self._scan_troubles: tuple[str, ...] = ()
@@ -147,7 +145,8 @@ class Service:
         log.info("daemon.started", pid=os.getpid(), inbox=str(self._settings.inbox), workers=self._workers.names)
         with self._signals(), ExitStack() as last:  # whatever happens: each of these, from the last to the first
             last.callback(discard, self._state.progress)
-            last.callback(lambda: self._update_gallery(time.time(), at_once=True))
+            last.callback(self._curator.close)
+            last.callback(lambda: self._curator.finish(self._finishing.published, self._now))
             last.callback(lambda: self._painting.put_back(time.time()))
             last.callback(self._workers.close)
             last.callback(self._intake.close)
@@ -178,12 +177,16 @@ class Service:
             self._data_version = version
             self._painting.noticed_changes(now)
         self._painting.tick(now)
-        self._update_gallery(now)
+        self._finishing.published |= self._intake.picked
+        self._intake.picked.clear()
+        self._curator.tick(
+            self._finishing.published, self._now, changed=self._finishing.changed or bool(self._workers.running())
+        )
         self._show(now, watcher)
 
     def _troubles(self) -> tuple[str, ...]:
         """What is in the way at the moment, a sentence each."""
-        own = [*self._surroundings.full, *self._surroundings.away, self._gallery_trouble or ""]
+        own = [*self._surroundings.full, *self._surroundings.away, self._curator.trouble or ""]
         found = [*own, *self._intake.troubles, *self._finishing.troubles]
         return tuple(dict.fromkeys(filter(None, found)))[:_TROUBLES_MAX]
 
@@ -247,32 +250,16 @@ class Service:
             self._handle_all(timeout=min(_TICK_SECONDS, left))
             self._show(time.time(), watcher)
 
-    def _update_gallery(self, now: float, *, at_once: bool = False) -> None:
-        if not self._finishing.changed or (now < self._gallery_at and not at_once):
-            return
-        began = time.monotonic()
-        try:
-            self._desk.shares.check(self._settings.outbox_folder)
-            full = map(snapshot.trouble, self._surroundings.full)
-            troubles = [*full, *snapshot.troubles(self._settings.failed_folder)]
-            self._gallery.update(troubles=troubles, waiting=snapshot.waiting(self._ledger))
+    def _now(self) -> dict[str, Any]:
+        """Return what goes on, as the page shows it."""
+        if self._finishing.changed:
+            self._explained = snapshot.troubles(self._settings.failed_folder)
             self._finishing.changed = False
-            self._gallery_trouble = None
-            waypoints.reached("gallery.updated")
-        except (SelfieError, OSError) as error:
-            if self._gallery_trouble != str(error):  # it is tried every two seconds
-                log.warning("gallery.delayed", reason=str(error))
-            self._gallery_trouble = str(error)
-        except Exception:  # the page is not worth the daemon
-            self._finishing.changed = False
-            log.exception("gallery.failed")
-        self._gallery_at = now + max(_GALLERY_SECONDS, _GALLERY_REST * (time.monotonic() - began))
+        troubles = [*map(snapshot.trouble, self._surroundings.full), *self._explained]
+        return snapshot.for_page(self._snapshot(time.time()), troubles, snapshot.waiting(self._ledger))
 
-    def _show(self, now: float, watcher: Callable[[Snapshot], None]) -> None:
-        if now - self._snapshot_at < _SNAPSHOT_SECONDS:
-            return
-        self._snapshot_at = now
-        current = snapshot.of(
+    def _snapshot(self, now: float) -> Snapshot:
+        return snapshot.of(
             self._ledger,
             self._painting.progress,
             asdict(self._inbox.health()),
@@ -281,6 +268,12 @@ class Service:
             orphans=self._intake.orphans.overdue(now),
             troubles=self._troubles(),
         )
+
+    def _show(self, now: float, watcher: Callable[[Snapshot], None]) -> None:
+        if now - self._snapshot_at < _SNAPSHOT_SECONDS:
+            return
+        self._snapshot_at = now
+        current = self._snapshot(now)
         watcher(current)
         temporary = self._state.progress.with_name(".progress.json.part")
         try:  # no fsync: it only speaks of now

@@ -114,6 +114,12 @@ def _running(ledger: Ledger, job: Job, progress: Progress | None, now: float) ->
     )
 
 
+def for_page(current: Snapshot, troubles: Iterable[Trouble], waiting: Iterable[Trouble]) -> dict[str, Any]:
+    """Given how things stand, what failed and what waits, return it as the page shows it."""
+    told = {key: value for key, value in current.as_json().items() if key != "watch"}
+    return told | {"failed": [asdict(each) for each in troubles], "waiting": [asdict(each) for each in waiting]}
+
+
 def read_running(path: Path) -> tuple[Running, ...]:
     """Given the progress file of the state folder, return what the daemon paints; () without a readable one."""
     try:

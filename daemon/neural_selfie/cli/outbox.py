@@ -6,8 +6,8 @@ import click
 
 from neural_selfie import config as configuration
 from neural_selfie import gallery as page
-from neural_selfie import snapshot
 from neural_selfie.cli.options import config_option
+from neural_selfie.config import layout
 from neural_selfie.errors import UsageError
 
 
@@ -19,6 +19,6 @@ def gallery(config: Path | None) -> int:
     outbox = settings.outbox_folder
     if not outbox.is_dir():
         raise UsageError(f"There is no outbox at {outbox} yet: nothing was painted.")
-    count = page.build(outbox, troubles=snapshot.troubles(settings.failed_folder))
+    count = page.build(outbox, styles=layout.StateFolder(settings.state).styles)
     print(f"{count} pictures: {(outbox / 'index.html').as_uri()}")
     return 0

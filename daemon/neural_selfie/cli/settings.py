@@ -1,6 +1,7 @@
 """`config check|show|schema` and `presets`: what the configuration says."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -49,10 +50,13 @@ def schema() -> None:
     print(json.dumps(configuration.schema(), indent=1))
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @config_option
-def presets(config: Path | None) -> None:
+@click.pass_context
+def presets(context: click.Context, config: Path | None) -> None:
     """List the presets: engine, size, styles, and the variants of a sweep."""
+    if context.invoked_subcommand is not None:
+        return
     settings = configuration.load(config).settings
     for name, preset in settings.presets.items():
         styles = " + ".join(Path(share.image).name for share in preset.style)
@@ -60,3 +64,20 @@ def presets(config: Path | None) -> None:
         sweep = f", {count} variants" if count > 1 else ""
         default = " (default)" if name in settings.default_names else ""
         print(f"{name}{default}: {preset.engine}, {preset.size} px, {styles}{sweep}")
+
+
+@presets.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="What the new preset is called.")
+@click.option("--write", is_flag=True, help="Write it into the configuration file; without, it is printed only.")
+@config_option
+def promote(record: Path, name: str, *, write: bool, config: Path | None) -> None:
+    """Make the recipe of RECORD (a record, or a picture, which carries its own) a preset."""
+    from neural_selfie import promoting, reproducing  # noqa: PLC0415 - only this command needs them
+
+    loaded = configuration.load(config)
+    text = promoting.promoted(reproducing.read(record), name, loaded)
+    print(text, end="")
+    if write:
+        path = promoting.write(text, loaded)
+        print(f"# written to {path}; start the daemon again to paint with it", file=sys.stderr)

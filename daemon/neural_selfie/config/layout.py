@@ -98,6 +98,7 @@ def refuse_overlaps(settings: Settings) -> None:
     others = {
         "outbox": settings.outbox_folder,
         "failed": settings.failed_folder,
+        "rejected": settings.rejected_folder,
         "originals.folder": settings.originals_folder,
         "state": settings.state,
     }
@@ -113,6 +114,11 @@ def refuse_overlaps(settings: Settings) -> None:
             )
         if storage.is_within(settings.inbox, folder):
             raise ConfigError(f"inbox: {settings.inbox} lies inside {name} ({folder}): what is put there {SCANNED_BY}.")
+    if storage.is_within(settings.rejected_folder, settings.outbox_folder):
+        raise ConfigError(
+            f"rejected: {settings.rejected_folder} lies inside the outbox {settings.outbox_folder}: what is put there "
+            "hangs on the page again."
+        )
     for name, folder in others.items():
         if name != "state" and (storage.is_within(folder, settings.state) or storage.is_within(settings.state, folder)):
             raise ConfigError(f"{name}: {folder} and the state folder {settings.state} must not lie in each other.")

@@ -168,6 +168,9 @@ class Settings(Section):
     failed: Folder | None = Field(
         default=None, description="what could not be painted, and why; null: beside the inbox"
     )
+    rejected: Folder | None = Field(
+        default=None, description="pictures that were rejected on the page; null: beside the inbox"
+    )
     workers: Workers = Field(default="auto", description="auto, cpu, {gpus: [0, 1]} or {dask: {scheduler: ...}}")
     state: Folder = Field(
         default=Path("/var/lib/neural-selfie"), description="ledger, work files and caches; on a local disk"
@@ -221,6 +224,11 @@ class Settings(Section):
     def failed_folder(self) -> Path:
         """The folder for what could not be painted."""
         return self.failed or self.inbox.parent / "failed"
+
+    @property
+    def rejected_folder(self) -> Path:
+        """The folder for pictures that were rejected on the page; made when the first one is."""
+        return self.rejected or self.inbox.parent / "rejected"
 
     @property
     def originals_folder(self) -> Path:

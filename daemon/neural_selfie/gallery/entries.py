@@ -1,9 +1,9 @@
-"""What the page shows: a painting beside its photo, or a photo that gave trouble. Reads no file and no clock."""
+"""What the page shows: a painting beside its photo, as its record tells it. Reads no file and no clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -34,19 +34,10 @@ class Entry:
     finished_at: str
     seconds: float
     styles: tuple[str, ...] = ()
+    style_sha256: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     preview: str | None = None
-
-
-class Trouble(Protocol):
-    """A photo that was not painted, or not yet: why, in a sentence for whoever dropped it, and when (ISO 8601)."""
-
-    @property
-    def photo(self) -> str: ...  # noqa: D102 - the class says it
-    @property
-    def reason(self) -> str: ...  # noqa: D102 - the class says it
-    @property
-    def when(self) -> str: ...  # noqa: D102 - the class says it
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +67,21 @@ def newest_first(entry: Entry) -> tuple[float, str, str]:
     return -(moment(entry.finished_at) - LONG_AGO).total_seconds(), entry.folder, entry.record
 
 
-def entry_of(data: bytes, *, folder: str, name: str) -> Entry:
-    """Given the bytes of the record `folder`/`name`, return its entry, without a preview.
-
-    Raise ValueError if the bytes are no record, or one of a picture that does not lie beside it under its name.
-    """
+def record_of(data: bytes) -> Record:
+    """Given the bytes of a file, return the record that it holds; raise ValueError if it holds none."""
     try:
-        record = Record.model_validate_json(data)
+        return Record.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"it is not the record of a painting: {where} {first['msg']}") from error
+
+
+def entry_of(record: Record, *, folder: str, name: str) -> Entry:
+    """Given the record `folder`/`name`, return its entry, without a preview.
+
+    Raise ValueError if it is that of a picture that does not lie beside it under its name.
+    """
     picture = record.output.file
     stem, _, suffix = picture.rpartition(".")
     # The page links to what the record names: only a picture beside it, called like it, cannot lead out of the folder.
@@ -108,5 +103,7 @@ def entry_of(data: bytes, *, folder: str, name: str) -> Entry:
         finished_at=record.timings.finished_at,
         seconds=sum(record.timings.seconds.values()),
         styles=tuple(style.name for style in record.styles),
+        style_sha256=tuple(style.sha256 for style in record.styles),
         warnings=record.warnings,
+        mark=None if record.review is None else record.review.mark,
     )

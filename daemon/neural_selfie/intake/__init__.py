@@ -13,10 +13,10 @@ from pathlib import Path
 
 import structlog
 
-from neural_selfie import waypoints
+from neural_selfie import picking, waypoints
 from neural_selfie.config import masks, sidecars
 from neural_selfie.config.catalogue import Catalogue
-from neural_selfie.errors import PhotoRefusedError, SelfieError, SidecarError, TruncatedPhotoError
+from neural_selfie.errors import PhotoRefusedError, PicksError, SelfieError, SidecarError, TruncatedPhotoError
 from neural_selfie.files import names
 from neural_selfie.filing import Desk, departing
 from neural_selfie.inbox.settle import FileFacts, Settler
@@ -49,6 +49,7 @@ class Intake:
     orphans: Orphans = field(init=False)
     unsure: Unsure = field(init=False)
     refused: int = 0
+    picked: set[str] = field(default_factory=set)  # folders of the outbox that picks changed
     _admitting: Admitting = field(init=False)
     _ready: OrderedDict[Path, None] = field(default_factory=OrderedDict)  # found quickly among 50,000
     _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
@@ -183,7 +184,11 @@ class Intake:
             if calls and path in self._suspects:
                 self._first_again(path)
                 break
-            if (call := self.sighted(path, now)) is not None:
+            if (call := self.sighted(path, now)) is None:
+                continue
+            if picking.is_picks(path):
+                self._pick(path, call.seen, now)
+            else:
                 calls.append(call)
                 if path in self._suspects:
                     break
@@ -292,6 +297,19 @@ class Intake:
             return
         if os.path.lexists(path):
             self._left_alone[path] = seen
+
+    def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
+        """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
+        with self._excused(path, now):
+            try:
+                applied = picking.apply(self.catalogue.settings, path)
+            except PicksError as error:
+                self._refuse(path, error, now)
+                return
+            departing.file_copy(self.desk, path, None)
+            self._forget(path)
+            self._left_alone[path], self.picked = seen, self.picked | applied.folders
+            log.info("picks.applied", rejected=applied.rejected, marked=applied.marked, unknown=applied.unknown)
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
         facts = os.lstat(path)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from neural_selfie.engine.images import Picture
     from neural_selfie.record import Record
 
-PREVIEW_PX = 640
+PREVIEW_PX = 1600  # of the photo: the page lays it beside its paintings
 _STYLE_LIMITS = Limits(file_mib=256, megapixels=200, shortest_edge_px=16)
 _MASK_MIB = 64
 _REPORT_SECONDS = 0.2
