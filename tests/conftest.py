@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from house import House
 from made_pictures import Decode
@@ -32,6 +33,12 @@ def decode(tmp_path: Path) -> Decode:
         return images.decode(path, limits or Limits())
 
     return decoded
+
+
+@pytest.fixture(autouse=True)
+def _no_foreign_log() -> None:
+    """No test logs where another one of the same process told the daemon to."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

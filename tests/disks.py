@@ -106,5 +106,12 @@ def disks_at(*folders: Path) -> Iterator[None]:
             mounted.append(folder)
         yield
     finally:
-        for folder in reversed(mounted):
-            subprocess.run(["umount", "--lazy", folder], check=True)
+        for point in _mounted_below({folder.parent for folder in mounted}):  # a failed test may have moved some
+            subprocess.run(["umount", "--lazy", point], check=True)
+
+
+def _mounted_below(folders: set[Path]) -> list[Path]:
+    """Return the mount points in these folders, the innermost first."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    points = [Path(line.split(" ")[1].encode().decode("unicode_escape")) for line in lines]
+    return [point for point in reversed(points) if point.parent in folders]

@@ -30,6 +30,7 @@ def file(desk: Desk, photo: Photo, jobs: Iterable[Job], now: float) -> Place:
     deletes = settings.originals.action == "delete"
     if failed or (deletes and any(job.state is not JobState.DONE for job in jobs)):
         path = _move(desk, photo, settings.failed_folder, now)
+        desk.shares.check(settings.failed_folder)  # it may have gone since; what is begun is completed then
         explaining.explain_jobs(path, photo, failed, now)
         return _placed(desk, photo, Place.FAILED, path, now)
     if not deletes:
@@ -95,6 +96,7 @@ def explain_again(desk: Desk, now: float) -> None:
 
 def _explain_kept(desk: Desk, photo: Photo, failed: list[Job], now: float) -> None:
     """A photo that stays in the inbox has nothing in failed/ but the explanation, as long as it holds."""
+    desk.shares.check(desk.settings.failed_folder)
     path = desk.explained_path(photo.dropped)
     if failed:
         explaining.explain_jobs(path, photo, failed, now)
@@ -104,6 +106,7 @@ def _explain_kept(desk: Desk, photo: Photo, failed: list[Job], now: float) -> No
 
 def _move(desk: Desk, photo: Photo, folder: Path, now: float) -> Path:
     """Move a photo's file into a folder under a name that is free there, written down first."""
+    desk.shares.check(folder)
     begun = photo.destination  # moved before, but what was to follow failed: the disk was full, say
     if begun is not None and begun.parent == folder and os.path.lexists(begun):
         try:

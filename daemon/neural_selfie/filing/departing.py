@@ -51,6 +51,7 @@ def refuse(desk: Desk, path: Path, error: SelfieError, now: float, sidecar: Path
     A pipe, link or device is moved without being opened; where it cannot be moved it stays and only the
     explanation is written.
     """
+    desk.shares.check(desk.settings.failed_folder)
     dropped = path.relative_to(desk.settings.inbox)
     if desk.keeps:
         target = desk.explained_path(dropped)
@@ -103,6 +104,7 @@ def _file_copy(desk: Desk, path: Path, sidecar: Path | None, mask: Path | None) 
         _leave(departure)
         _follow(desk, departure)
         return
+    desk.shares.check(desk.settings.originals_folder)
     for name in explaining.free_names(path.name):
         target = desk.settings.originals_folder / name
         if os.path.lexists(target):
@@ -151,6 +153,8 @@ def _follow(desk: Desk, departure: Departure) -> None:
 
 def _settle(desk: Desk, departure: Departure) -> None:
     path, target = departure.path, departure.destination
+    if target is not None:
+        desk.shares.check(target.parent)  # else what has arrived would seem to be gone
     arrived = target is None or os.path.lexists(target)
     if os.path.lexists(path) and target is not None and arrived:
         with suppress(FileExistsError):  # another file of that name: the move had not begun
