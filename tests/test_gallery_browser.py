@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ CONTRAST = r"""selector => {
   return (Math.max(text, wall) + 0.05) / (Math.min(text, wall) + 0.05);
 }"""
 WEIGHTS, SCALES = (0.2, 0.6, 3.8), (0.5, 1.0)
+SHARD = re.compile(r"/data/[0-9a-f]{12}\.js")
 both_sizes = pytest.mark.parametrize("width", [PHONE, DESKTOP])
 
 
@@ -459,6 +461,25 @@ def test_news_appear_by_themselves(browser: Browser, tmp_path: Path) -> None:
         (tmp_path / "me-abc123" / "starry-night.json").unlink()
         build(tmp_path)
         expect(seen.tiles).to_have_count(1, timeout=20_000)
+
+
+def test_what_comes_late_is_asked_for_again(browser: Browser, tmp_path: Path) -> None:
+    """A share that hands out the new list of paintings before the paintings: they appear when they are there."""
+    outbox, later = tmp_path / "outbox", tmp_path / "later"
+    publish(outbox)
+    build(outbox)
+    publish(outbox, "new-abc123", photo="new.jpg", finished_at="2026-04-01T12:00:00Z")
+    shutil.copytree(outbox, later)
+    build(later)
+    with visiting(browser, outbox) as seen:
+        expect(seen.tiles).to_have_count(1)
+        with seen.page.expect_request(SHARD, timeout=20_000):
+            shutil.copy(later / "gallery/data/index.js", outbox / "gallery/data/index.js")
+        with seen.page.expect_request(SHARD, timeout=20_000):
+            pass
+        assert seen.tiles.count() == 1
+        shutil.copytree(later / "gallery", outbox / "gallery", dirs_exist_ok=True)
+        expect(seen.tiles).to_have_count(2, timeout=20_000)
 
 
 def test_an_empty_gallery_opens_too(browser: Browser, tmp_path: Path) -> None:

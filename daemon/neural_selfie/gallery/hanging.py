@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,6 @@ class Wall:
             after[shard.name] = known
             listed.append({"name": shard.name, "version": known.version, "count": known.count})
         content = {
-            "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "total": len(keys),
             "shards": listed[::-1],
             "styles": self._copying.style_ids(),
@@ -172,9 +170,9 @@ class Wall:
 
     def _write_shard(self, shard: shards.Shard, keys: Sequence[shards.Key]) -> shards.Written:
         lines = [describing.line(self.index.hung[key].entry, self._copying.levels_of(key)) for key in keys]
-        data = shards.shard_script(shard, lines)
+        data, version = shards.shard_script(shard, lines)
         replace_if_other(self._outbox, f"{DATA}/{shard.name}.js", data)
-        return shards.Written(first=keys[0], last=keys[-1], count=len(keys), version=shards.version(data))
+        return shards.Written(first=keys[0], last=keys[-1], count=len(keys), version=version)
 
     def _sweep_up(self) -> None:
         """After everything was read once: remove what belongs to nothing that hangs, and what was left half-made."""

@@ -70,15 +70,15 @@ def script(kind: str, content: Mapping[str, Any]) -> bytes:
     return f"neuralSelfie({json.dumps(kind)},{json.dumps(content, separators=(',', ':'))});\n".encode("ascii")
 
 
-def shard_script(shard: Shard, lines: Sequence[str]) -> bytes:
-    """Given a shard and its entries, each as JSON, return its script: newest first, a line for each."""
+def shard_script(shard: Shard, lines: Sequence[str]) -> tuple[bytes, str]:
+    """Given a shard and its entries, each as JSON, return its script (newest first, a line for each) and its version.
+
+    The version, a short hash of the entries, stands in the script, too: a share may hand out an older file than listed.
+    """
     content = ",\n".join(reversed(lines))
-    return f'neuralSelfie("shard",{{"name":"{shard.name}","entries":[\n{content}\n]}});\n'.encode("ascii")
-
-
-def version(data: bytes) -> str:
-    """Given the content of a shard, return the short hash by which a browser knows whether it has it already."""
-    return hashlib.sha256(data).hexdigest()[:12]
+    version = hashlib.sha256(content.encode("ascii")).hexdigest()[:12]
+    head = f'"name":"{shard.name}","version":"{version}"'
+    return f'neuralSelfie("shard",{{{head},"entries":[\n{content}\n]}});\n'.encode("ascii"), version
 
 
 def _name(key: Key) -> str:

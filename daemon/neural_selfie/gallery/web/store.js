@@ -37,7 +37,7 @@ const shardsByName = new Map();
 const details = new Map();
 /** @type {Array<() => void>} */
 const onNews = [];
-let listed = { made: "", total: 0, shards: [], styles: [] };
+let listed = { total: 0, shards: [], styles: [] };
 
 const policy = globalThis.trustedTypes?.createPolicy("gallery", {
   createScriptURL(address) {
@@ -51,7 +51,7 @@ Object.defineProperty(globalThis, "neuralSelfie", {
   value(kind, content) {
     if (kind === "index") listed = content;
     else if (kind === "now") store.now = content;
-    else if (kind === "shard") shardsByName.set(content.name, { version: "", entries: content.entries });
+    else if (kind === "shard") shardsByName.set(content.name, content);
     else if (kind === "detail") details.set(content.id, content);
   },
 });
@@ -67,16 +67,16 @@ function fetchScript(address) {
   });
 }
 
-/** Look for news: the list of shards, then the shards that are other than before, newest first. */
+/** Look for news: the list of shards, then the shards that are other than before or could not be had, newest first. */
 async function refresh() {
-  const before = listed.made;
+  const before = JSON.stringify(listed);
   const nowBefore = JSON.stringify(store.now);
   await Promise.allSettled([fetchScript(`${DATA}/index.js?t=${Date.now()}`), fetchScript(`${DATA}/now.js?t=${Date.now()}`)]);
-  if (listed.made === before && store.loaded) {
+  const wanted = listed.shards.filter((shard) => shardsByName.get(shard.name)?.version !== shard.version);
+  if (!wanted.length && JSON.stringify(listed) === before && store.loaded) {
     if (JSON.stringify(store.now) !== nowBefore) tellNews();
     return;
   }
-  const wanted = listed.shards.filter((shard) => shardsByName.get(shard.name)?.version !== shard.version);
   for (let index = 0; index < wanted.length; index += index ? AT_ONCE : 1) {
     await Promise.allSettled(wanted.slice(index, index + (index ? AT_ONCE : 1)).map(fetchShard));
     if (index === 0 && !store.loaded) assemble(); // the first screen need not wait for the others
@@ -84,11 +84,8 @@ async function refresh() {
   assemble();
 }
 
-async function fetchShard({ name, version }) {
-  await fetchScript(`${DATA}/${name}.js?v=${version}`);
-  const shard = shardsByName.get(name);
-  if (shard) shard.version = version;
-}
+/** A share may hand out an older shard than the listed one: its own version says so, and it is asked for again. */
+const fetchShard = ({ name, version }) => fetchScript(`${DATA}/${name}.js?v=${version}`);
 
 function assemble() {
   const names = new Set(listed.shards.map((shard) => shard.name));
