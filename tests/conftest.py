@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from house import House
 from made_pictures import Decode
 from neural_selfie.engine import images
 from neural_selfie.model import Limits
+
+# A busy machine is no reason to fail: what takes too long is ended by pytest-timeout.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -535,7 +535,7 @@ SCALARS = (
 DATA = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
 )
-quickly = hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quickly = hypothesis_settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def outcome(text: str, **environ: str) -> None:

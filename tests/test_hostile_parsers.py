@@ -27,8 +27,8 @@ from neural_selfie.model import Limits
 from neural_selfie.snapshot import troubles
 
 LIMITS = Limits(file_mib=1, megapixels=1, shortest_edge_px=8)
-MANY = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-WITH_FOLDER = settings(MANY, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=200, derandomize=True, database=None)
+WITH_FOLDER = settings(MANY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 YAML_PIECES = (
     *("presets", "overrides", "mask", "plain", "size", "sweep", "me.mask.png", "../x", ": ", ":", "\n", "\n  ", "- "),

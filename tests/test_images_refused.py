@@ -215,7 +215,7 @@ SEEDS = [
     if options.get("compression") != "jpeg"  # libtiff writes about each of these to stderr
 ]
 QUIET = settings(
-    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -208,7 +208,5 @@ def drain(*, ledger_now: float, machine: Stories) -> None:
         ledger.set_place(photo.id, Place.ORIGINALS, path=Path("/originals/x"), now=now)
 
 
-Stories.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+Stories.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
 TestStories = Stories.TestCase

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_selfie import lifecycle
+from neural_selfie import ledger, lifecycle
 from neural_selfie.lifecycle import (
     FINISHED,
     TRANSITIONS,
@@ -257,7 +257,7 @@ def test_the_diagram_shows_the_table_and_nothing_else() -> None:
 
 def test_the_schema_notes_the_same_transitions() -> None:
     """The comment beside the ledger's list of states agrees with the table."""
-    schema = Path(lifecycle.__file__).with_name("ledger").joinpath("schema.sql").read_text()
+    schema = Path(ledger.__file__).with_name("schema.sql").read_text()
     comments = schema.partition("plan_key ")[2].partition("CHECK (state IN")[0]
     noted: dict[str, set[str]] = {}
     for part in comments.replace("\n", " ; ").replace("--", "").split(";"):
@@ -275,7 +275,6 @@ def test_the_schema_notes_the_same_transitions() -> None:
     assert noted == table
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.sampled_from(list(EVENTS.values())), max_size=40))
 def test_no_story_breaks_a_job(story: list[Event]) -> None:
     """Whatever happens in whatever order, a job stays consistent and its attempt number never falls."""

@@ -57,7 +57,7 @@ def test_record_comes_back(tmp_path: Path, kind: Literal["jpg", "png", "webp"], 
         st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
     )
 )
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 def test_any_json_comes_back(value: Any) -> None:
     """Whatever JSON can say survives embedding, whichever characters it uses."""
     for ascii_only in (True, False):
@@ -296,7 +296,7 @@ def test_exif_that_is_none_is_said(tmp_path: Path) -> None:
 
 
 @given(noise=st.binary(min_size=1, max_size=120), at=st.integers(0, 250))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 def test_broken_exif_costs_no_photo(tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int) -> None:
     """Whatever stands in EXIF, the photo decodes, and what is carried over can be written into any format."""
     exif = re.search(rb"Exif\0\0.*?\xff\xe2", camera_photo(), re.DOTALL)

@@ -120,7 +120,7 @@ def test_a_file_called_like_a_preset_is_no_folder() -> None:
     assert asked("night") == ("web",)
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(st.text("ab*?[]!{},()|\\/.-^+@~é\n", min_size=1, max_size=12), st.text("abé./\udcff[", min_size=1, max_size=10))
 def test_any_glob_and_any_name_can_be_compared(pattern: str, name: str) -> None:
     """No rule and no file name, also one that is not UTF-8, stops the daemon."""
@@ -179,7 +179,7 @@ def test_sixteen_bits_are_for_png() -> None:
         max_size=3,
     )
 )
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 def test_a_sweep_is_refused_or_every_variant_of_it_is_a_recipe(sweep: dict[str, list[Any]]) -> None:
     """What is accepted as a sweep expands to as many different plans as its grid has points."""
     try:

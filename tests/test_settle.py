@@ -233,7 +233,7 @@ class AgainstAPlainModel(RuleBasedStateMachine):
 
 
 TestAgainstAPlainModel = AgainstAPlainModel.TestCase
-TestAgainstAPlainModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAgainstAPlainModel.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30))

@@ -144,7 +144,7 @@ JSON = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(JSON)
 def test_any_json_in_failed_is_told_or_left_out(tmp_path: Path, content: Any) -> None:
     """Whatever JSON lies in failed/, what is told of it can be printed."""

@@ -239,7 +239,7 @@ class Service:
     def _exit_code(self) -> int:
         unpainted = [job for state in _UNPAINTED for job in self._ledger.jobs(state=state)]
         failed_now = [job for job in unpainted if (job.finished_at or self._started_at) >= self._started_at]
-        unmoved = self._intake.refused or self._intake.delayed or self._finishing.unmoved or self._scan_troubles
+        unmoved = self._intake.refusals.count or self._intake.delayed or self._finishing.unmoved or self._scan_troubles
         return 1 if failed_now or unmoved or self._stop else 0
 
     def _finish(self, watcher: Callable[[Snapshot], None]) -> None:

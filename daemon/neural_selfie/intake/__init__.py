@@ -5,7 +5,6 @@ Runs in the daemon's one loop and decodes nothing itself: a hostile file can at 
 
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from neural_selfie import picking, waypoints
-from neural_selfie.config import masks, sidecars
+from neural_selfie.config import masks
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import PhotoRefusedError, PicksError, SelfieError, SidecarError, TruncatedPhotoError
 from neural_selfie.files import names
@@ -23,7 +22,9 @@ from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.intake import reasons
 from neural_selfie.intake.admitting import Admitting, Arrival
 from neural_selfie.intake.inspector import INSPECTOR, Inspected, Inspection, Inspector, inspect
+from neural_selfie.intake.lineup import Lineup
 from neural_selfie.intake.orphans import Orphans
+from neural_selfie.intake.refusals import Refusals
 from neural_selfie.intake.unsure import Unsure
 from neural_selfie.model import Limits, Photo
 from neural_selfie.workers.seat import CallEnded, Reported
@@ -31,14 +32,13 @@ from neural_selfie.workers.seat import CallEnded, Reported
 __all__ = ["INSPECTOR", "Inspected", "Inspection", "Intake", "inspect"]
 
 _LOOK_AGAIN_SECONDS = 3.0
-_CRASHES_MAX = 2
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Intake:
-    """What is known of files that are not photos yet. `refused` counts what ended in failed/ in this run."""
+    """What is known of files that are not photos yet."""
 
     catalogue: Catalogue
     desk: Desk
@@ -48,13 +48,10 @@ class Intake:
     inspector: Inspector = field(init=False)
     orphans: Orphans = field(init=False)
     unsure: Unsure = field(init=False)
-    refused: int = 0
+    refusals: Refusals = field(init=False)
     picked: set[str] = field(default_factory=set)  # folders of the outbox that picks changed
     _admitting: Admitting = field(init=False)
-    _ready: OrderedDict[Path, None] = field(default_factory=OrderedDict)  # found quickly among 50,000
-    _left_alone: dict[Path, FileFacts] = field(default_factory=dict)  # refused, but they could not be moved
-    _suspects: set[Path] = field(default_factory=set)  # of one of them the inspector died: looked at one by one
-    _crashes: dict[Path, int] = field(default_factory=dict)
+    _lineup: Lineup = field(default_factory=Lineup)
     _admitted: dict[Path, int] = field(default_factory=dict)  # photos in the ledger that are not taken in yet
     _delayed: set[Path] = field(default_factory=set)  # a folder or a permission is in the way, not the photo
     paused: bool = False  # too little space: nothing is admitted
@@ -67,6 +64,7 @@ class Intake:
         self.orphans = Orphans(self.catalogue.settings.inbox, watch.truncated_seconds)
         self._admitting = Admitting(self.catalogue, self.desk, self._admitted, self._lose_admitted)
         self.unsure = Unsure(self.desk)
+        self.refusals = Refusals(self.desk)
 
     def expect(self, photos: Iterable[Photo]) -> None:
         """Given the photos that were admitted before and could not be taken in yet, take note of them."""
@@ -75,7 +73,7 @@ class Intake:
     @property
     def idle(self) -> bool:
         """Whether no file is settling or being inspected, but for those that wait for something to be put right."""
-        waits = self.paused or (len(self.settler) <= len(self._delayed) and not self._ready)
+        waits = self.paused or (len(self.settler) <= len(self._delayed) and not self._lineup)
         return waits and self.inspector.free
 
     @property
@@ -86,7 +84,7 @@ class Intake:
     @property
     def delayed(self) -> int:
         """Return how many files wait in the inbox, because a folder, space or a permission is missing."""
-        paused = len(self.settler) + len(self._ready) if self.paused else 0
+        paused = len(self.settler) + len(self._lineup) if self.paused else 0
         return len(self._delayed) + len(self.unsure.photos) + paused
 
     @property
@@ -114,18 +112,21 @@ class Intake:
         if stat.S_ISDIR(facts.st_mode) or names.is_ignored(dropped, self.catalogue.settings.watch.ignore):
             return None
         seen = FileFacts.of(facts)
-        if self._left_alone.get(path) == seen:
+        if self.refusals.leaves_alone(path, seen):
             return None
         if stat.S_ISREG(facts.st_mode):
             return self._file_sighted(path, seen, now)
-        self._refuse_special(path, facts.st_mode, seen, now)
+        try:
+            self._refuse(path, reasons.not_a_file(facts.st_mode), now)
+        except (SelfieError, OSError) as error:  # failed/ cannot be written: told again by the next scan
+            log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
         return None
 
     def _file_sighted(self, path: Path, seen: FileFacts, now: float) -> Inspection | None:
         if names.is_sidecar(path) or names.is_mask(path):
             self.orphans.noted(path, now)
             return None
-        if path in self._ready or self.inspector.has(path):
+        if path in self._lineup or self.inspector.has(path):
             return None  # what is found out about it will be compared with the file as it is then
         if self.desk.ledger.kept.knows(path, seen.size, seen.mtime_ns, seen.inode):
             self._forget(path)
@@ -136,7 +137,7 @@ class Intake:
 
     def tick(self, now: float) -> None:
         """Send the next finished files to the inspector, and end an inspector that takes too long."""
-        self._ready.update(dict.fromkeys(self.settler.due(now)))
+        self._lineup.add(self.settler.due(now))
         self._send(now)
         self.inspector.end_if_too_long()
 
@@ -152,12 +153,12 @@ class Intake:
         calls: tuple[Inspection, ...] = message.call
         found: list[Inspected | Exception] = message.value or [message.error] * (len(calls) == 1 and not message.died)
         self.inspector.release(message)
-        self._again(calls[len(found) :], now, died=message.died)
+        self._again([call.path for call in calls[len(found) :]], now, died=message.died)
         self._send(now)  # the next ones are looked at while these are admitted
         arrivals = []
         for call, one in zip(calls, found, strict=False):
             waypoints.reached("photo.inspected")
-            self._suspects.discard(call.path)
+            self._lineup.answered(call.path)
             self._delayed.discard(call.path)
             with self._excused(call.path, now):
                 if isinstance(one, Exception):
@@ -177,12 +178,11 @@ class Intake:
         self.inspector.close()
 
     def _send(self, now: float) -> None:
-        """Give the inspector as many files as it has room for; one that may have been the end of it alone."""
+        """Give the inspector as many files as it has room for."""
         calls: list[Inspection] = []
-        while self._ready and not self.paused and len(calls) < self.inspector.room:
-            path, _ = self._ready.popitem(last=False)
-            if calls and path in self._suspects:
-                self._first_again(path)
+        while not self.paused and len(calls) < self.inspector.room:
+            path = self._lineup.next(after=len(calls))
+            if path is None:
                 break
             if (call := self.sighted(path, now)) is None:
                 continue
@@ -190,25 +190,21 @@ class Intake:
                 self._pick(path, call.seen, now)
             else:
                 calls.append(call)
-                if path in self._suspects:
+                if self._lineup.alone(path):
                     break
         if calls:
             self.inspector.submit(calls)
 
-    def _again(self, calls: Sequence[Inspection], now: float, *, died: bool) -> None:
+    def _again(self, paths: Sequence[Path], now: float, *, died: bool) -> None:
         """Look again, and next, at files for which there was no time, or of one of which the inspector died."""
-        if died and len(calls) == 1:
-            with self._excused(calls[0].path, now):
-                self._crashed(calls[0].path, now)
+        if not died or len(paths) != 1:
+            self._lineup.again(paths, died=died)
             return
-        for call in reversed(calls):
-            self._first_again(call.path)
-            if died:
-                self._suspects.add(call.path)
-
-    def _first_again(self, path: Path) -> None:
-        self._ready[path] = None
-        self._ready.move_to_end(path, last=False)
+        with self._excused(paths[0], now):
+            if self._lineup.deadly(paths[0]):
+                self._refuse(paths[0], reasons.undecodable(), now)
+            else:
+                self.settler.postpone(paths[0], now, 0.0)
 
     @contextmanager
     def _excused(self, path: Path, now: float) -> Iterator[None]:
@@ -279,25 +275,6 @@ class Intake:
             log.error("inspection.failed", photo=names.shown(path.name), error=repr(error))
             self._refuse(path, reasons.undecodable(), now)
 
-    def _crashed(self, path: Path, now: float) -> None:
-        """The inspector died of this file: once may be chance, twice is the file."""
-        self._crashes[path] = self._crashes.get(path, 0) + 1
-        if self._crashes[path] < _CRASHES_MAX:
-            self.settler.postpone(path, now, 0.0)
-            return
-        del self._crashes[path]
-        self._suspects.discard(path)
-        self._refuse(path, reasons.undecodable(), now)
-
-    def _refuse_special(self, path: Path, mode: int, seen: FileFacts, now: float) -> None:
-        try:
-            self._refuse(path, reasons.not_a_file(mode), now)
-        except (SelfieError, OSError) as error:  # failed/ cannot be written: told again by the next scan
-            log.warning("photo.delayed", photo=names.shown(path.name), reason=str(error))
-            return
-        if os.path.lexists(path):
-            self._left_alone[path] = seen
-
     def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
         """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
         with self._excused(path, now):
@@ -308,21 +285,11 @@ class Intake:
                 return
             departing.file_copy(self.desk, path, None)
             self._forget(path)
-            self._left_alone[path], self.picked = seen, self.picked | applied.folders
+            self.refusals.leave_alone(path, seen)
+            self.picked |= applied.folders
             log.info("picks.applied", rejected=applied.rejected, marked=applied.marked, unknown=applied.unknown)
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
-        facts = os.lstat(path)
-        moved = departing.refuse(self.desk, path, error, now, sidecars.beside(path))
+        self.refusals.refuse(path, error, now)
         self._forget(path)  # not before: a file that could not be moved is looked at again
         self._lose_admitted(path, now)
-        if os.path.lexists(path):
-            self._left_alone[path] = FileFacts.of(facts)
-        self.refused += 1
-        log.warning(
-            "photo.refused",
-            photo=names.shown(path.name),
-            cause=error.code,
-            reason=str(error),
-            moved_to=names.shown(moved),
-        )
