@@ -44,7 +44,7 @@ def faults(house: House, expected: Expected) -> list[str]:
     """Given a drained daemon and what was dropped, return everything that is wrong, a sentence each."""
     action = house.settings.get("originals", {}).get("action", "move")
     with open_ledger(house.state) as ledger:
-        photos, jobs = ledger.photos(), ledger.jobs()
+        jobs, photos = ledger.jobs(), ledger.photos()  # in this order: the daemon may be admitting more meanwhile
         return [
             *_of_the_ledger(house, ledger),
             *_of_states(ledger, photos, jobs, expected),
