@@ -4,19 +4,18 @@ One thread decides everything. Observer, scans, inspector and workers put messag
 order and then does what is due. What each part may do is decided in the parts; what happens to a job, in `lifecycle`.
 """
 
-import json
 import os
 import queue
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from neural_selfie import lock, recovery, snapshot, workers
+from neural_selfie import lock, notifying, recovery, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.curator import Curator
@@ -28,15 +27,15 @@ from neural_selfie.inbox import Inbox, ScanDone, Sighting
 from neural_selfie.intake import INSPECTOR, Intake
 from neural_selfie.ledger import Ledger, open_ledger
 from neural_selfie.model import JobState, Limits, Place, Progress
+from neural_selfie.notifying import Manager
 from neural_selfie.outbox import Spool
 from neural_selfie.painting import Painting
 from neural_selfie.snapshot import Snapshot
 from neural_selfie.surroundings import Surroundings
+from neural_selfie.telling import Telling
 from neural_selfie.workers.seat import CallEnded, Reported
 
 _TICK_SECONDS = 0.5
-_SNAPSHOT_SECONDS = 0.5
-_TROUBLES_MAX = 10
 _UNPAINTED = (JobState.FAILED, JobState.WAITING, JobState.QUEUED, JobState.RENDERED)
 _UNFORESEEN = "The daemon met an error that nobody foresaw ({!r}) and ended. No photo is lost: start it again."
 
@@ -69,6 +68,7 @@ def run(
     second; `painter` is what workers run, by default the engines.
     """
     settings = loaded.settings
+    manager = notifying.manager()
     devices = workers.devices(settings)
     catalogue = open_catalogue(loaded)
     state = layout.prepare(settings)
@@ -78,18 +78,34 @@ def run(
         while True:
             try:
                 with open_ledger(state.root) as ledger:
-                    service = Service(catalogue, state, ledger, devices, painter or workers.Painter())
-                    return service.run(once=once, watcher=watcher or (lambda _: None))
+                    service = Service(
+                        catalogue,
+                        state,
+                        ledger,
+                        devices,
+                        painter or workers.Painter(),
+                        manager=manager,
+                        watcher=watcher or (lambda _: None),
+                    )
+                    return service.run(once=once)
             except (StorageUnavailableError, LedgerBusyError) as error:  # of the ledger: all others are dealt with
                 if once or service is None or service.stopping:
                     raise
                 log.error("daemon.interrupted", reason=str(error))  # noqa: TRY400 - a full disk, not a mistake
+                manager.status(str(error))
             except (SelfieError, PermissionError):
                 raise
             except Exception as error:
                 log.exception("daemon.failed")
                 raise SelfieError(_UNFORESEEN.format(error)) from error
-            time.sleep(settings.retry.waiting_seconds)
+            _rest(settings.retry.waiting_seconds, manager)
+
+
+def _rest(seconds: float, manager: Manager) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        manager.alive()  # a restart would not mend a disk
+        time.sleep(min(left, 1.0))
 
 
 class Service:
@@ -102,6 +118,9 @@ class Service:
         ledger: Ledger,
         devices: tuple[str, ...],
         painter: workers.Painter,
+        *,
+        manager: Manager,
+        watcher: Callable[[Snapshot], None],
     ) -> None:
         settings = catalogue.settings
         limits = Limits(**settings.limits.model_dump())
@@ -127,8 +146,20 @@ class Service:
             post=post,
         )
         self._curator = Curator(settings.outbox_folder, state.styles, lambda: desk.shares.check(settings.outbox_folder))
-        self._explained: tuple[snapshot.Trouble, ...] = ()  # what lies in failed/, and why
-        self._snapshot_at = 0.0
+        self._manager = manager
+        self._telling = Telling(
+            desk=desk,
+            state=state,
+            inbox=self._inbox,
+            intake=self._intake,
+            painting=self._painting,
+            finishing=self._finishing,
+            surroundings=self._surroundings,
+            curator=self._curator,
+            workers=self._workers,
+            manager=manager,
+            watcher=watcher,
+        )
         self._data_version = ledger.data_version()
         self._scanned = False
         self._scan_troubles: tuple[str, ...] = ()
@@ -140,29 +171,31 @@ class Service:
         """Whether somebody has asked the daemon to end."""
         return self._stop is not None
 
-    def run(self, *, once: bool, watcher: Callable[[Snapshot], None]) -> int:
+    def run(self, *, once: bool) -> int:
         """Run until stopped or drained; see the module's `run`."""
         log.info("daemon.started", pid=os.getpid(), inbox=str(self._settings.inbox), workers=self._workers.names)
         with self._signals(), ExitStack() as last:  # whatever happens: each of these, from the last to the first
             last.callback(discard, self._state.progress)
             last.callback(self._curator.close)
-            last.callback(lambda: self._curator.finish(self._finishing.published, self._now))
+            last.callback(lambda: self._curator.finish(self._finishing.published, self._page))
             last.callback(lambda: self._painting.put_back(time.time()))
             last.callback(self._workers.close)
             last.callback(self._intake.close)
             last.callback(self._inbox.stop)
+            self._manager.takes_longer()
             recovery.recover(self._desk, self._spool, time.time())
             self._painting.resume(time.time())
             self._intake.expect(self._ledger.photos(place=Place.INBOX))
             self._inbox.start()
             while not (self._stop or (once and self._drained())):
-                self._turn(watcher)
+                self._turn()
+            self._manager.stopping()
             self._inbox.stop()
-            self._finish(watcher)
+            self._finish()
         log.info("daemon.stopped", reason=self._stop.signal if self._stop else "drained")
         return self._exit_code() if once else 0
 
-    def _turn(self, watcher: Callable[[Snapshot], None]) -> None:
+    def _turn(self) -> None:
         now = time.time()
         due = self._intake.next_due(now)
         self._handle_all(timeout=min(_TICK_SECONDS, _TICK_SECONDS if due is None else max(due, 0.01)))
@@ -179,16 +212,14 @@ class Service:
         self._painting.tick(now)
         self._finishing.published |= self._intake.picked
         self._intake.picked.clear()
-        self._curator.tick(
-            self._finishing.published, self._now, changed=self._finishing.changed or bool(self._workers.running())
-        )
-        self._show(now, watcher)
+        changed = self._finishing.changed or bool(self._workers.running())
+        self._curator.tick(self._finishing.published, self._page, changed=changed)
+        self._telling.tell(now)
+        if self._scanned and self._workers.warm:
+            self._manager.ready()
 
-    def _troubles(self) -> tuple[str, ...]:
-        """What is in the way at the moment, a sentence each."""
-        own = [*self._surroundings.full, *self._surroundings.away, self._curator.trouble or ""]
-        found = [*own, *self._intake.troubles, *self._finishing.troubles]
-        return tuple(dict.fromkeys(filter(None, found)))[:_TROUBLES_MAX]
+    def _page(self) -> dict[str, Any]:
+        return self._telling.page(time.time())
 
     def _handle_all(self, timeout: float) -> None:
         try:
@@ -242,45 +273,13 @@ class Service:
         unmoved = self._intake.refusals.count or self._intake.delayed or self._finishing.unmoved or self._scan_troubles
         return 1 if failed_now or unmoved or self._stop else 0
 
-    def _finish(self, watcher: Callable[[Snapshot], None]) -> None:
+    def _finish(self) -> None:
         """At a stop: let running pictures finish within the grace time; the rest is put back."""
         deadline = time.monotonic() + self._settings.retry.stop_seconds
         first = self._stop  # whoever asks a second time does not want to wait
         while self._workers.running() and self._stop is first and (left := deadline - time.monotonic()) > 0:
             self._handle_all(timeout=min(_TICK_SECONDS, left))
-            self._show(time.time(), watcher)
-
-    def _now(self) -> dict[str, Any]:
-        """Return what goes on, as the page shows it."""
-        if self._finishing.changed:
-            self._explained = snapshot.troubles(self._settings.failed_folder)
-            self._finishing.changed = False
-        troubles = [*map(snapshot.trouble, self._surroundings.full), *self._explained]
-        return snapshot.for_page(self._snapshot(time.time()), troubles, snapshot.waiting(self._ledger))
-
-    def _snapshot(self, now: float) -> Snapshot:
-        return snapshot.of(
-            self._ledger,
-            self._painting.progress,
-            asdict(self._inbox.health()),
-            len(self._intake.settler),
-            now,
-            orphans=self._intake.orphans.overdue(now),
-            troubles=self._troubles(),
-        )
-
-    def _show(self, now: float, watcher: Callable[[Snapshot], None]) -> None:
-        if now - self._snapshot_at < _SNAPSHOT_SECONDS:
-            return
-        self._snapshot_at = now
-        current = self._snapshot(now)
-        watcher(current)
-        temporary = self._state.progress.with_name(".progress.json.part")
-        try:  # no fsync: it only speaks of now
-            temporary.write_text(json.dumps(current.as_json()), encoding="utf-8")
-            temporary.replace(self._state.progress)
-        except OSError as error:
-            log.warning("progress.unwritten", reason=str(error))
+            self._telling.tell(time.time(), ending=True)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -114,6 +114,25 @@ def _running(ledger: Ledger, job: Job, progress: Progress | None, now: float) ->
     )
 
 
+def sentence(current: Snapshot) -> str:
+    """Given how things stand, return it as one line: what is painted and how long that takes, or what is in the way."""
+    counts = current.counts
+    parts = []
+    if current.running:
+        first, more = current.running[0], len(current.running) - 1
+        left = "" if first.eta_seconds is None else f", about {dt.timedelta(seconds=round(first.eta_seconds))} left"
+        others = f" and {more} more" if more else ""
+        parts.append(f"Painting {names.shown(first.photo)} -> {first.preset}{others}: {first.fraction:.0%}{left}")
+    else:
+        parts.append("Nothing to paint" if not counts["queued"] else "Beginning to paint")
+    told = (("queued", "waiting for their turn"), ("waiting", "waiting for something"), ("failed", "failed"))
+    parts += [f"{counts[state]} {words}" for state, words in told if counts[state]]
+    if current.arriving:
+        parts.append(f"{current.arriving} arriving")
+    line = ", ".join(parts) + "."
+    return f"{line} {current.troubles[0]}" if current.troubles else line
+
+
 def for_page(current: Snapshot, troubles: Iterable[Trouble], waiting: Iterable[Trouble]) -> dict[str, Any]:
     """Given how things stand, what failed and what waits, return it as the page shows it."""
     told = {key: value for key, value in current.as_json().items() if key != "watch"}

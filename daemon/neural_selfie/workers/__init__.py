@@ -22,6 +22,7 @@ from neural_selfie.workers import render
 from neural_selfie.workers.seat import CallEnded, Reported, Seat
 
 _GROWTH = 0.001  # of the work: less is no progress
+_ENDING_SECONDS = 60.0  # a process that was killed is gone after this, or hangs in the kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,17 @@ class Workers:
         """Kill the worker that paints an attempt of a job and all that it paints with it; it is replaced afterwards."""
         if (seat := self._seat_of(job_id, attempt)) is not None:
             seat.kill()
+
+    @property
+    def warm(self) -> bool:
+        """Whether every worker has loaded what it paints with, or found that it cannot."""
+        return all(seat.warm for seat in self._seats.values())
+
+    def stuck(self) -> str | None:
+        """Return a busy worker that not even killing has ended, or None."""
+        patience = self._silence_seconds + _ENDING_SECONDS
+        late = (name for name in self._hung if time.monotonic() - self._seats[name].heard_at > patience)
+        return next(late, None)
 
     def close(self) -> None:
         """End all workers and wait until they are gone."""

@@ -71,6 +71,11 @@ class Seat:
         """Whether a call can be submitted."""
         return self.call is None
 
+    @property
+    def warm(self) -> bool:
+        """Whether the process has been prepared, or has found that it cannot be."""
+        return self._ready.done()
+
     def submit(self, call: Any, function: Callable[[Any], Any]) -> None:
         """Run `function(call)` in the process. `function` and `call` must be picklable; one call at a time."""
         if not self.free:
