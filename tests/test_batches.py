@@ -323,7 +323,7 @@ def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def loaded_with(folder: Path, vgg_file: Path, grid: str) -> config.Loaded:
     """Return a configuration with a quick preset of the gatys engine and this sweep."""
     photo(folder / "style.png", seed=99, size=(64, 48))
-    quick = "size: 64, format: png, iterations: 4, coarse_iterations: 4, coarsest_px: 48"
+    quick = "size: 64, format: png, iterations: 4, coarse_iterations: 4, coarsest_px: 48, style_loss: gram"
     preset = f"{{engine: gatys, style: style.png, weights: {vgg_file}, {quick}, sweep: {grid}}}"
     (folder / "config.yaml").write_text(f"state: {folder}\npresets:\n  grid: {preset}\n")
     return config.load(folder / "config.yaml")
@@ -392,7 +392,7 @@ def test_stylize_paints_a_sweep_in_batches(tmp_path: Path, vgg_file: Path) -> No
 def test_the_real_engine_paints_a_batch_in_a_real_worker(house: House, vgg_file: Path) -> None:
     """A sweep through the whole daemon, and one of its pictures painted again: the same bits."""
     sweep(house, 0.2, 2, 8)
-    quick = {"iterations": 4, "coarse_iterations": 4, "coarsest_px": 48}
+    quick = {"iterations": 4, "coarse_iterations": 4, "coarsest_px": 48, "style_loss": "gram"}
     house.settings["presets"]["grid"] |= quick | {"weights": str(vgg_file)}
     house.write_config()
     photo(house.inbox / "me.png")
