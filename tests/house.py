@@ -102,7 +102,7 @@ class House:
             [sys.executable, "-m", "neural_selfie", *arguments, "--config", str(self.config)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
