@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,6 +75,30 @@ def under_strace(code: str, *injections: str) -> str:
     assert done.returncode == 0, done.stderr
     assert happened.count("(INJECTED)") >= len(injections), "the system call did not happen"
     return done.stdout
+
+
+@contextmanager
+def failing_calls(process: int, files: Sequence[Path], *injections: str) -> Iterator[Callable[[], int]]:
+    """While the block runs the kernel fails calls of a running process on some files; see inject in strace(1).
+
+    Yield what counts the calls that failed so far. A call that failed has done nothing.
+    """
+    if shutil.which("strace") is None:
+        lacking("strace is not installed: system calls cannot be made to fail")
+    calls = ",".join({injection.partition(":")[0] for injection in injections})
+    options = [f"--inject={injection}" for injection in injections] + [f"--trace-path={file}" for file in files]
+    with tempfile.NamedTemporaryFile("r") as log:
+        command = ["strace", "-f", "-p", str(process), "-o", log.name, f"--trace={calls}", *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+            assert strace.stderr is not None
+            said = strace.stderr.readline()
+            if "attached" not in said:
+                lacking(f"tracing processes is not permitted here: {said}")
+            try:
+                yield lambda: Path(log.name).read_text().count("(INJECTED)")
+            finally:
+                strace.terminate()
+                strace.stderr.read()
 
 
 def names_in(folder: Path) -> set[str]:

@@ -25,22 +25,6 @@ FOLDERS = ["inbox", "outbox", "originals", "failed"]
 Change = Callable[[Path], Callable[[], None]]
 
 
-@pytest.fixture(scope="module")
-def sickbed() -> Iterator[Sickbed]:
-    """What starts daemons, all of them healthy here."""
-    made = Sickbed()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What inboxes need and nobody uses here."""
-    made = Launcher()
-    yield made
-    made.close()
-
-
 def unmounted(folder: Path) -> Callable[[], None]:
     """Unmount a share: the empty mount point underneath can be written to. Return what mounts it again."""
     aside = folder.with_name(f"{folder.name} elsewhere")

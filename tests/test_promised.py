@@ -4,7 +4,6 @@ import pytest
 
 from promised import lacking
 
-
 _OUTCOMES = [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]  # noqa: TID251 - not called
 
 
