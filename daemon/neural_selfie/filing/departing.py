@@ -155,7 +155,7 @@ def _leave(departure: Departure) -> None:
     if departure.destination is None:
         files.remove_if_there(departure.path)
     else:
-        files.move_exact(departure.path, departure.destination)
+        files.move_exact(departure.path, departure.destination, contested=True)
     waypoints.reached("departure.left")
 
 
@@ -183,12 +183,14 @@ def _settle(desk: Desk, departure: Departure) -> None:
     arrived = target is None or os.path.lexists(target)
     if os.path.lexists(path) and target is not None and arrived:
         with suppress(FileExistsError):  # another file of that name: the move had not begun
-            files.move_exact(path, target)
+            files.move_exact(path, target, contested=True)
     if arrived and not os.path.lexists(path):
+        if target is not None:
+            files.tidy_move(path, target)
         _follow(desk, departure)
         return
     if target is not None and not arrived:  # it had not left, or somebody took it away meanwhile
-        files.abandon_move(path, target)
+        files.tidy_move(path, target)
         if target.parent == desk.settings.failed_folder:
             explaining.withdraw(target)
     desk.ledger.departures.end(path)
