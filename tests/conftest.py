@@ -8,10 +8,12 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from crashes import Launcher
 from house import House
 from made_pictures import Decode
 from neural_selfie.engine import images
 from neural_selfie.model import Limits
+from sickbed import Sickbed
 
 # A busy machine is no reason to fail: what takes too long is ended by pytest-timeout.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +28,22 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.close()
     if (made.state / "ledger.sqlite3").exists() and made.outbox.exists():
         made.check()
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """What starts daemons that die."""
+    made = Launcher()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def sickbed() -> Iterator[Sickbed]:
+    """What starts daemons on sick disks; nobody has to be sick."""
+    made = Sickbed()
+    yield made
+    made.close()
 
 
 @pytest.fixture

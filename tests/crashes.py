@@ -22,7 +22,7 @@ KILLED = -signal.SIGKILL
 ELSEWHERE = {  # waypoints that are only passed so; see test_crashes_elsewhere.py
     "keep": {"photo.remembered", "recovery.explained"},
     "delete": {"photo.deleted"},
-    "between file systems": {"move.copied", "move.doubled", "move.left", "move.twin_found"},
+    "between file systems": {"move.copied", "move.doubled", "move.claimed", "move.left", "move.twin_found"},
 }
 # The inbox is scanned at the start and not watched. With one attempt nothing would be painted in batches.
 SETTINGS = {

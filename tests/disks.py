@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
+from promised import lacking
 
 NOBODY = 65534
 
@@ -21,7 +20,7 @@ def another_disk(here: Path) -> Iterator[Path]:
     """Yield an empty folder on another file system than `here`."""
     shm = Path("/dev/shm")  # noqa: S108 - not for secrets, but because it is another file system
     if not shm.is_dir() or shm.stat().st_dev == here.stat().st_dev:
-        pytest.skip("no second file system here: /dev/shm is missing or the same as the temporary folder")
+        lacking("no second file system here: /dev/shm is missing or the same as the temporary folder")
     folder = Path(tempfile.mkdtemp(dir=shm))
     yield folder
     shutil.rmtree(folder)
@@ -31,13 +30,13 @@ def another_disk(here: Path) -> Iterator[Path]:
 def disk_of_one_mebibyte(here: Path) -> Iterator[Path]:
     """Yield an empty disk of 1 MiB, mounted in `here`."""
     if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
+        lacking("only root can mount a small disk")
     folder = here / "small disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, check=False, capture_output=True)
     if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.decode()}")
+        lacking(f"mounting is not permitted here: {mounted.stderr.decode()}")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -62,14 +61,14 @@ def under_strace(code: str, *injections: str) -> str:
     Return what it printed, or "killed". Every injection must have happened, or nothing was tested.
     """
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed: system calls cannot be made to fail")
+        lacking("strace is not installed: system calls cannot be made to fail")
     calls = ",".join(injection.partition(":")[0] for injection in injections)
     inject = [f"--inject={injection}" for injection in injections]
     with tempfile.NamedTemporaryFile("r") as log:
         command = ["strace", "-f", "-o", log.name, f"--trace={calls}", *inject, sys.executable, "-B", "-c", code]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
         if "PTRACE" in done.stderr:
-            pytest.skip("tracing processes is not permitted here")
+            lacking("tracing processes is not permitted here")
         happened = log.read()
     if done.returncode == -signal.SIGKILL:
         return "killed"
@@ -78,23 +77,40 @@ def under_strace(code: str, *injections: str) -> str:
     return done.stdout
 
 
+@contextmanager
+def failing_calls(process: int, files: Sequence[Path], *injections: str) -> Iterator[Callable[[], int]]:
+    """While the block runs the kernel fails calls of a running process on some files; see inject in strace(1).
+
+    Yield what counts the calls that failed so far. A call that failed has done nothing.
+    """
+    if shutil.which("strace") is None:
+        lacking("strace is not installed: system calls cannot be made to fail")
+    calls = ",".join({injection.partition(":")[0] for injection in injections})
+    options = [f"--inject={injection}" for injection in injections] + [f"--trace-path={file}" for file in files]
+    with tempfile.NamedTemporaryFile("r") as log:
+        command = ["strace", "-f", "-p", str(process), "-o", log.name, f"--trace={calls}", *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+            assert strace.stderr is not None
+            said = strace.stderr.readline()
+            if "attached" not in said:
+                lacking(f"tracing processes is not permitted here: {said}")
+            try:
+                yield lambda: Path(log.name).read_text().count("(INJECTED)")
+            finally:
+                strace.terminate()
+                strace.stderr.read()
+
+
 def names_in(folder: Path) -> set[str]:
     """Return what lies in a folder, hidden files too."""
     return {path.name for path in folder.iterdir()}
-
-
-def cannot(reason: str) -> NoReturn:
-    """Skip a test that is not possible here, or fail it where all of them have to run: under CI."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @contextmanager
 def disks_at(*folders: Path) -> Iterator[None]:
     """Mount a file system of its own, in memory, at each folder."""
     if os.geteuid() != 0:
-        cannot("only root can mount file systems")
+        lacking("only root can mount file systems")
     mounted: list[Path] = []
     try:
         for folder in folders:
@@ -102,7 +118,7 @@ def disks_at(*folders: Path) -> Iterator[None]:
             mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder)]
             tried = subprocess.run(mount, check=False, capture_output=True)
             if tried.returncode:
-                cannot(f"mounting is not permitted here: {tried.stderr.decode()}")
+                lacking(f"mounting is not permitted here: {tried.stderr.decode()}")
             mounted.append(folder)
         yield
     finally:

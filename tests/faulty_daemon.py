@@ -39,7 +39,7 @@ class Sickness:
 
     `errnos`: names of errors. Every place in the program that makes such a call is refused once with each of them, and
     served from then on; or, with `until`, every call is refused with the first of them until that file is there.
-    `operations`: create, write, fsync, rename, unlink, mkdir.
+    `operations`: open (of what is there already), create, write, fsync, rename, unlink, mkdir.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -64,8 +64,7 @@ class Sickness:
         rename_new = renaming._renameat2()
 
         def opened(path: Any, flags: int, *rest: Any, **more: Any) -> int:
-            if flags & _NEW == _NEW:
-                self.meets("create", path, more.get("dir_fd"))
+            self.meets("create" if flags & _NEW == _NEW else "open", path, more.get("dir_fd"))
             number: int = originals["open"](path, flags, *rest, **more)
             return number
 

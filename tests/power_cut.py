@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from disks import cannot
 from mortal_daemon import GOING_DOWN, WITHOUT_LOG
+from promised import lacking
 
 _MIB = 64
 _PATIENCE_SECONDS = 60.0  # for processes that still have the disk open
@@ -56,7 +56,7 @@ class Disk:
 def disks_at(*folders: Path) -> Iterator[list[Disk]]:
     """Mount a disk whose power can fail at each folder, which may lie in the one before."""
     if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
-        cannot("only root can mount a disk whose power fails, and it takes mkfs.ext4")
+        lacking("only root can mount a disk whose power fails, and it takes mkfs.ext4")
     mounted: list[Disk] = []
     try:
         for folder in folders:
@@ -67,7 +67,7 @@ def disks_at(*folders: Path) -> Iterator[list[Disk]]:
             folder.mkdir(exist_ok=True)
             tried = subprocess.run(["mount", "-o", "loop,commit=300", image, folder], check=False, capture_output=True)
             if tried.returncode:
-                cannot(f"loop devices are not permitted here: {tried.stderr.decode()}")
+                lacking(f"loop devices are not permitted here: {tried.stderr.decode()}")
             (folder / "lost+found").rmdir()
             mounted.append(Disk(image, folder))
         yield mounted

@@ -17,6 +17,7 @@ from watchdog.observers.api import BaseObserver
 
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
 from neural_selfie.inbox.watching import COOKIE, Watch, watched_folders
+from promised import lacking
 from told import HOUR, NOBODY, Told, eventually, watched
 
 
@@ -80,12 +81,12 @@ def test_an_inbox_that_comes_later_is_found(folder: Path) -> None:
 def test_a_share_mounted_over_the_inbox_is_watched(folder: Path) -> None:
     """A mount that comes after the start, and goes again: what is dropped is told in both."""
     if os.geteuid() != 0:
-        pytest.skip("only root can mount")
+        lacking("only root can mount")
     told = Told()
     with watched(folder, told):
         mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=False, capture_output=True)
         if mounted.returncode:
-            pytest.skip(f"mounting is not permitted here: {mounted.stderr.decode()}")
+            lacking(f"mounting is not permitted here: {mounted.stderr.decode()}")
         try:
             (folder / "mounted.jpg").touch()
             told.until(lambda: bool(told.kinds(folder / "mounted.jpg")))
@@ -98,12 +99,12 @@ def test_a_share_mounted_over_the_inbox_is_watched(folder: Path) -> None:
 def test_a_mount_where_others_write_is_polled(folder: Path, tmp_path: Path) -> None:
     """On FUSE a photo that is written past the mount gives no event: polling is chosen by itself and finds it."""
     if shutil.which("bindfs") is None:
-        pytest.skip("bindfs is not installed: no file system here hides what others write")
+        lacking("bindfs is not installed: no file system here hides what others write")
     behind = tmp_path / "behind"
     behind.mkdir()
     mounted = subprocess.run(["bindfs", behind, folder], check=False, capture_output=True)
     if mounted.returncode:
-        pytest.skip(f"FUSE is not permitted here: {mounted.stderr.decode()}")
+        lacking(f"FUSE is not permitted here: {mounted.stderr.decode()}")
     try:
         told = Told()
         with watched(folder, told, rescan_seconds=0.2) as inbox:
@@ -193,7 +194,7 @@ def test_a_real_overflow_loses_nothing(folder: Path) -> None:
     """A daemon that sleeps while the kernel's queue runs over knows it, and tells photos whose events were lost."""
     queued = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if queued > 50_000:
-        pytest.skip(f"the kernel's queue takes {queued} events: filling it would take too long")
+        lacking(f"the kernel's queue takes {queued} events: filling it would take too long")
     command = [sys.executable, "-c", DROPPER, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
         try:
@@ -256,7 +257,7 @@ def test_too_few_watches_are_noticed(folder: Path, watches: int, mode: str, word
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     if done.returncode:
-        pytest.skip(f"no user namespace with its own limits here: {done.stderr.strip()[-200:]}")
+        lacking(f"no user namespace with its own limits here: {done.stderr.strip()[-200:]}")
     health = json.loads(done.stdout)
     assert health["mode"] == mode
     assert words in health["trouble"]

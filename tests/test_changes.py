@@ -1,7 +1,4 @@
-"""People change their minds: a photo is rewritten, replaced, dropped again, or seen by two daemons at once."""
-
-import time
-from pathlib import Path
+"""People change their minds: a photo is rewritten, replaced or dropped again."""
 
 import pytest
 
@@ -60,31 +57,6 @@ def test_a_photo_that_kills_the_daemon_each_time_ends(house: House) -> None:
     [failed] = house.status()["failed"]
     assert (failed["photo"], failed["cause"]) == ("poison.png", "daemon_died")
     assert sorted(path.name for path in house.failed.iterdir()) == ["poison.png", "poison.png.error.json"]
-
-
-def test_two_daemons_on_one_inbox(house: House, tmp_path: Path) -> None:
-    """With separate state folders: whoever renames a photo has it, and none is painted twice or lost."""
-    other = House(tmp_path / "other")
-    other.settings |= {"inbox": str(house.inbox), "outbox": str(other.outbox)}
-    other.settings |= {"originals": {"folder": str(other.originals)}, "failed": str(other.failed)}
-    other.write_config()
-    try:
-        for one in (house, other):
-            one.start()
-        wait_until(lambda: all(one.status()["daemon"]["running"] for one in (house, other)))
-        names = [f"{seed:02}.png" for seed in range(40)]
-        for seed, name in enumerate(names):
-            photo(house.root / "next.png", seed=seed).rename(house.inbox / name)
-            time.sleep(0.02)
-        wait_until(lambda: len(house.records()) + len(other.records()) >= 40, seconds=60)
-        wait_until(lambda: len([*house.originals.glob("*"), *other.originals.glob("*")]) >= 40)
-        painted = [record["photo"]["name"] for one in (house, other) for record in one.records()]
-        filed = [path.name for one in (house, other) for path in one.originals.iterdir()]
-        assert sorted(painted) == sorted(filed) == names
-        assert [*house.failed.glob("*"), *other.failed.glob("*")] == []
-    finally:
-        other.close()
-    other.check()
 
 
 def test_status_says_what_is_known_by_its_content(house: House) -> None:

@@ -21,6 +21,7 @@ from neural_selfie.config import PREFIX, DaskWorkers, GpuWorkers, Settings
 from neural_selfie.config.presets import GatysPreset, PatchPreset
 from neural_selfie.errors import ConfigError, PermissionDeniedError
 from neural_selfie.files.names import shown
+from promised import lacking
 
 
 def refusal(text: str, **environ: str) -> str:
@@ -392,7 +393,7 @@ def test_the_system_file_is_read_when_nothing_is_named(tmp_path: Path) -> None:
     """Without option and variable /etc/neural-selfie/config.yaml speaks, seen in a process whose /etc is ours."""
     private = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     if subprocess.run([*private, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no mount namespace of its own can be had here")
+        lacking("no mount namespace of its own can be had here")
     (tmp_path / "neural-selfie").mkdir()
     (tmp_path / "neural-selfie" / "config.yaml").write_text("inbox: /from/etc\n")
     show = f'mount --bind "{tmp_path}" /etc && exec "{sys.executable}" -m neural_selfie config show'

@@ -5,7 +5,6 @@ every picture painted exactly once (`invariants.faults`)?
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,6 @@ RECOVERIES = {
     "recovery.ended": ("photo.returned", None),
 }
 HERE = [name for name in WAYPOINTS if name not in RECOVERIES and name not in set().union(*ELSEWHERE.values())]
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What starts daemons that die."""
-    made = Launcher()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,6 @@ DELETING = ["photo.finished", "photo.deleted", "removal.done", "photo.filed", "d
 CHAINS = 5
 
 
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What starts daemons that die."""
-    made = Launcher()
-    yield made
-    made.close()
-
-
 # ---------------------------------------------------------------- other things to do with originals
 
 

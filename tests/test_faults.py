@@ -5,7 +5,7 @@ changes a file is refused, once with each error, before it is served. Afterwards
 and every picture painted exactly once (`invariants.faults`), and no failure counts against a job.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -25,22 +25,6 @@ SICK = {
     "originals": {"fsync", "rename", "unlink"},
     "failed": {"create", "write", "fsync", "rename", "unlink"},
 }
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What prepares the inbox."""
-    made = Launcher()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def sickbed() -> Iterator[Sickbed]:
-    """What starts daemons on sick disks."""
-    made = Sickbed()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,31 +13,16 @@ from pathlib import Path
 import pytest
 
 from crashes import Inbox, Launcher, furnish
-from disks import cannot, disks_at, names_in
+from disks import disks_at, names_in
 from house import House, wait_until
 from neural_selfie.errors import StorageUnavailableError
 from neural_selfie.files.shares import Shares
 from neural_selfie.ledger import open_ledger
+from promised import lacking
 from sickbed import Patient, Sickbed
 
 FOLDERS = ["inbox", "outbox", "originals", "failed"]
 Change = Callable[[Path], Callable[[], None]]
-
-
-@pytest.fixture(scope="module")
-def sickbed() -> Iterator[Sickbed]:
-    """What starts daemons, all of them healthy here."""
-    made = Sickbed()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What inboxes need and nobody uses here."""
-    made = Launcher()
-    yield made
-    made.close()
 
 
 def unmounted(folder: Path) -> Callable[[], None]:
@@ -81,7 +66,7 @@ def renamed(folder: Path) -> Callable[[], None]:
 def forbidden(folder: Path) -> Callable[[], None]:
     """Take the permission to write; return what gives it back."""
     if subprocess.run(["chattr", "+i", folder], check=False, capture_output=True).returncode:
-        cannot("folders cannot be made immutable here")
+        lacking("folders cannot be made immutable here")
 
     def allow() -> None:
         subprocess.run(["chattr", "-i", folder], check=True)

@@ -15,6 +15,7 @@ from neural_selfie.cli import main
 from neural_selfie.config import Originals, Settings, layout
 from neural_selfie.errors import ConfigError, PermissionDeniedError, StorageUnavailableError
 from neural_selfie.files import storage
+from promised import lacking
 
 KEYS = ("outbox", "failed", "originals.folder", "state")
 
@@ -210,7 +211,7 @@ def test_a_full_or_read_only_disk_is_no_fault_of_the_configuration(tmp_path: Pat
     """
     done = subprocess.run([*private, script], capture_output=True, text=True, check=False)
     if done.returncode in {1, 9} and not done.stdout:
-        pytest.skip("no mount namespace of its own can be had here")
+        lacking("no mount namespace of its own can be had here")
     full, read_only = done.stdout.splitlines()
     told = f"StorageUnavailableError The inbox folder {tmp_path}/disk/inbox cannot be used: "
     assert full.startswith(f"{told}the disk is full")
@@ -226,7 +227,7 @@ def share(tmp_path: Path) -> Iterator[Path]:
     """A folder that another process serves through the network file system sshfs, without any network."""
     server = next((path for path in map(Path, SERVERS) if path.exists()), None)
     if server is None or not shutil.which("sshfs") or not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("needs sshfs, sftp-server and /dev/fuse (apt-get install sshfs openssh-sftp-server)")
+        lacking("needs sshfs, sftp-server and /dev/fuse (apt-get install sshfs openssh-sftp-server)")
     script, remote, mounted = tmp_path / "ssh", tmp_path / "remote", tmp_path / "share"
     script.write_text(f"#!/bin/sh\nexec {server}\n")
     script.chmod(0o755)
@@ -235,7 +236,7 @@ def share(tmp_path: Path) -> Iterator[Path]:
     mount = ["sshfs", "-o", f"ssh_command={script}", f"here:{remote}", str(mounted)]
     done = subprocess.run(mount, capture_output=True, text=True, timeout=20, check=False)
     if done.returncode:
-        pytest.skip(f"sshfs cannot mount here: {done.stderr.strip()}")
+        lacking(f"sshfs cannot mount here: {done.stderr.strip()}")
     yield mounted
     subprocess.run(["fusermount3", "-u", str(mounted)], check=True, timeout=20)
 

@@ -60,7 +60,7 @@ def test_reading_while_another_writes(ledger: Ledger, state_folder: Path) -> Non
             assert reader.in_transit() == []
             assert other.submit(reader.counts).result()[JobState.QUEUED] == 1
             assert reader.check() == []
-            with pytest.raises(Exception, match="cannot be opened or written"):
+            with pytest.raises(Exception, match="neither damaged nor forbidden"):
                 drop(reader, "no")
     assert len(ledger.in_transit()) == 1
 

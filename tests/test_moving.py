@@ -265,7 +265,7 @@ def test_a_copy_that_was_given_up_leaves_nothing(photo: Path, elsewhere: Path) -
     )
     assert under_strace(code, "renameat2:signal=KILL:when=2") == "killed"
     assert names_in(elsewhere) != set()
-    files.abandon_move(photo, target)
+    files.tidy_move(photo, target)
     assert names_in(elsewhere) == set()
     assert photo.read_bytes() == CONTENT
 
@@ -278,6 +278,7 @@ KILLS = [
     ("write", 1),
     ("renameat2", 1),
     ("?unlink,?unlinkat", 2),
+    ("?rename,?renameat", 1),
 ]
 
 
@@ -287,11 +288,11 @@ def test_a_kill_at_any_call_loses_nothing(photo: Path, elsewhere: Path, call: st
     target = elsewhere / "me.jpg"
     code = (
         "from pathlib import Path; from neural_selfie import files\n"
-        f"files.move_exact(Path({str(photo)!r}), Path({str(target)!r}))"
+        f"files.move_exact(Path({str(photo)!r}), Path({str(target)!r}), contested=True)"
     )
     assert under_strace(code, f"{call}:signal=KILL:when={number}") == "killed"
     assert [path for path in (photo, target) if path.exists() and path.read_bytes() == CONTENT]
-    files.move_exact(photo, target)
+    files.move_exact(photo, target, contested=True)
     assert target.read_bytes() == CONTENT
     assert names_in(photo.parent) == set()
     assert names_in(elsewhere) == {"me.jpg"}

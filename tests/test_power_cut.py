@@ -19,14 +19,6 @@ CUTS_BETWEEN_DISKS = ["photo.taken", "photo.ready", "move.named", "move.doubled"
 
 
 @pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What starts daemons that die."""
-    made = Launcher()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def one_disk(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prepared, list[Disk]]]:
     """A full inbox with all other folders on one disk, and that disk."""
     root = tmp_path_factory.mktemp("one") / "house"

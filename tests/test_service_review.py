@@ -24,6 +24,7 @@ from neural_selfie.errors import EngineUnavailableError
 from neural_selfie.ledger import open_ledger
 from neural_selfie.model import Place
 from neural_selfie.workers.seat import CallEnded, Seat
+from promised import lacking
 
 
 def killed_while_painting(house: House) -> None:
@@ -447,7 +448,7 @@ def test_a_photo_that_may_not_be_read_is_explained(house: House) -> None:
     photo(house.inbox / "private.png").chmod(0)
     drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     if drop and shutil.which("setpriv") is None:
-        pytest.skip("root reads everything, and there is no setpriv to give that up")
+        lacking("root reads everything, and there is no setpriv to give that up")
     command = [*drop, sys.executable, str(HERE / "daemon_with.py"), "instant", str(house.config), "--once"]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(HERE)}, timeout=60, check=False)
     assert done.returncode == 1

@@ -18,6 +18,7 @@ import pytest
 from house import House, photo, wait_until
 from neural_selfie import inbox as inboxes
 from neural_selfie.inbox.walking import Walk
+from promised import lacking
 from told import HOUR, Told, eventually, watched
 
 SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/lib/sftp-server", "/usr/libexec/openssh/sftp-server")
@@ -58,13 +59,13 @@ def share(house: House) -> Iterator[Share]:
     """An inbox that is a network mount."""
     server = next((path for path in SERVERS if Path(path).exists()), None)
     if shutil.which("sshfs") is None or server is None:
-        pytest.skip("needs sshfs and an sftp-server")
+        lacking("needs sshfs and an sftp-server")
     made = Share(house.root / "behind", house.inbox, house.root / "ssh")
     made.behind.mkdir()
     made.ssh.write_text(f'#!/bin/sh\necho $$ > "{made.ssh}.pid"\nexec {server}\n')
     made.ssh.chmod(0o755)
     if not made.mount():
-        pytest.skip("FUSE is not permitted here")
+        lacking("FUSE is not permitted here")
     yield made
     house.close()
     made.unmount()

@@ -10,7 +10,6 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -25,14 +24,6 @@ from neural_selfie.model import JobState
 SCHEDULES = ((1, 40, 20), (2, 200, 100))  # seed, photos, kills
 LIVES_SECONDS = (0.0, 1.0)
 COPIES = 10  # one in so many photos is dropped a second time, one has a sidecar, one lies in a folder that is moved in
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """What starts daemons that die."""
-    made = Launcher()
-    yield made
-    made.close()
 
 
 class Droppers:

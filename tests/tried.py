@@ -47,7 +47,7 @@ ROWS = (
     ),
     Row(
         "Photos rewritten, replaced, dropped again, seen by two daemons, or 800 at once",
-        ("test_changes.py", "test_flood.py", "test_intake.py", "test_lock.py"),
+        ("test_changes.py", "test_flood.py", "test_intake.py", "test_lock.py", "test_two_daemons.py"),
     ),
 )
 

@@ -21,6 +21,7 @@ from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.curator import Curator
 from neural_selfie.errors import LedgerBusyError, SelfieError, StorageUnavailableError
 from neural_selfie.files.renaming import discard
+from neural_selfie.files.shares import Shares
 from neural_selfie.filing import Desk
 from neural_selfie.finishing import Finishing
 from neural_selfie.inbox import Inbox, ScanDone, Sighting
@@ -75,8 +76,10 @@ def run(
     with lock.held(state.lock):
         catalogue = catalogue.kept_in(state.styles)
         service: Service | None = None
+        shares = Shares()
         while True:
             try:
+                shares.check(state.root)  # or a disk that is away would get a new ledger under its mount point
                 with open_ledger(state.root) as ledger:
                     service = Service(
                         catalogue,

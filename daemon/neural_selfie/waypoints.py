@@ -56,6 +56,7 @@ WAYPOINTS: Mapping[str, str] = MappingProxyType(
         "move.copied": "To another file system: a whole copy lies there under a temporary name.",
         "move.named": "The file has its new name (to another file system: and still its old one); nothing is synced.",
         "move.doubled": "To another file system: the file is safe there, and still where it was.",
+        "move.claimed": "To another file system: the file is safe there; where it was it has a temporary name.",
         "move.left": "To another file system: the file is gone from where it was; that folder is not synced.",
         "move.twin_found": "A move that had been cut short is being completed: the file is safe in both places.",
         # The next start

@@ -9,22 +9,20 @@ import errno
 import filecmp
 import itertools
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 
 from neural_selfie import waypoints
-from neural_selfie.errors import StorageUnavailableError, TruncatedPhotoError
-from neural_selfie.files.names import NAME_BYTES, numbered, shown
+from neural_selfie.errors import StorageUnavailableError
+from neural_selfie.files.copying import READ, claim_and_remove, copy, create, refuse_changed, temp_path
+from neural_selfie.files.names import numbered, shown
 from neural_selfie.files.renaming import discard, rename_new, undo
 from neural_selfie.files.shares import is_gone
 from neural_selfie.files.storage import file_system_type, folder_errors, is_network, is_within, storage_errors
 
 __all__ = [
-    "abandon_move",
     "file_system_type",
     "is_gone",
     "is_network",
@@ -35,13 +33,11 @@ __all__ = [
     "remove_if_there",
     "storage_errors",
     "sync_folder",
+    "tidy_move",
     "write_atomic",
 ]
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for the other end of a pipe
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-_COPY_BYTES = 1 << 20
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
@@ -50,10 +46,10 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
     `mode`: permission bits instead of those of the umask. Raise StorageUnavailableError or PermissionDeniedError;
     the old file is then as it was.
     """
-    temp = _temp_path(path)
+    temp = temp_path(path)
     with folder_errors(path.parent, f"{shown(path)} cannot be written"):
         try:
-            with os.fdopen(_create(temp), "wb") as file:
+            with os.fdopen(create(temp), "wb") as file:
                 if mode is not None:
                     os.fchmod(file.fileno(), mode)
                 file.write(data)
@@ -79,28 +75,35 @@ def move_new(source: Path, target_folder: Path, name: str) -> Path:
         return _move(source, target_folder, lambda: _names(name))
 
 
-def move_exact(source: Path, target: Path) -> None:
+def move_exact(source: Path, target: Path, *, contested: bool = False) -> None:
     """Given a move that may have been cut short, finish it; if it is done already, do nothing.
 
-    Where both are there and are the same file or have the same content, the source goes. Raise FileExistsError if
-    they differ, FileNotFoundError if neither is there, and as `move_new` does.
+    Where both are there and are the same file or have the same content, the source goes. `contested`: another daemon
+    may take the source at the same time, and one of the two is to have it. Raise FileExistsError if they differ,
+    FileNotFoundError if neither is there or the other daemon was quicker, and as `move_new` does.
     """
     with folder_errors(target.parent, f"{shown(source)} cannot be moved to {shown(target)}"):
         if os.path.lexists(source) and os.path.lexists(target) and not _is_placeholder(target, source):
-            _unlink_twin(source, target)
+            _unlink_twin(source, target, contested=contested)
         elif os.path.lexists(source):
             if os.path.lexists(target):
                 target.unlink()
-            _move(source, target.parent, lambda: iter([target.name]))
+            _move(source, target.parent, lambda: iter([target.name]), contested=contested)
         elif not os.path.lexists(target):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
         else:
             sync_folder(target.parent)
+            tidy_move(source, target)
 
 
-def abandon_move(source: Path, target: Path) -> None:
-    """Given a move that was cut short before the target was there, remove the piece of a copy that it may have left."""
-    discard(_temp_path(target, source))
+def tidy_move(source: Path, target: Path) -> None:
+    """Given a move that was cut short, remove what it may have left under hidden names: a piece of a copy, and, where
+    the target is there, the source of a whole one. Raise as `storage_errors` does.
+    """
+    discard(temp_path(target, source))
+    if os.path.lexists(target):
+        with storage_errors(f"what is left of {shown(source)} cannot be removed"):
+            temp_path(source, target).unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
@@ -148,7 +151,7 @@ def _names(name: str) -> Iterator[str]:
     return itertools.chain([name], (numbered(name, n) for n in range(2, 10_000)))
 
 
-def _move(source: Path, folder: Path, names: Callable[[], Iterator[str]]) -> Path:
+def _move(source: Path, folder: Path, names: Callable[[], Iterator[str]], *, contested: bool = False) -> Path:
     facts = source.lstat()
     _sync_content(source, facts)  # whoever dropped it need not have; a ledger row must not outlive its photo
     waypoints.reached("move.begun")
@@ -157,7 +160,7 @@ def _move(source: Path, folder: Path, names: Callable[[], Iterator[str]]) -> Pat
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        return _move_across(source, facts, folder, names)
+        return _move_across(source, facts, folder, names, contested=contested)
     sync_folder(folder)
     if source.parent != folder:
         sync_folder(source.parent)
@@ -176,22 +179,26 @@ def _place(source: Path, folder: Path, names: Iterator[str]) -> Path:
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
 
 
-def _move_across(source: Path, facts: os.stat_result, folder: Path, names: Callable[[], Iterator[str]]) -> Path:
-    temp = _temp_path(folder / next(names()), source)
+def _move_across(
+    source: Path, facts: os.stat_result, folder: Path, names: Callable[[], Iterator[str]], *, contested: bool
+) -> Path:
+    temp = temp_path(folder / next(names()), source)
     try:
-        _copy(source, facts, temp)
+        copy(source, facts, temp)
         waypoints.reached("move.copied")
-        _refuse_changed(source, facts)
+        refuse_changed(source, facts)
         target = _place(temp, folder, names())
     except BaseException:
         discard(temp)
         raise
     try:
         sync_folder(folder)
-        _refuse_changed(source, facts)  # syncing takes time: the last moment to notice a writer
+        refuse_changed(source, facts)  # syncing takes time: the last moment to notice a writer
         waypoints.reached("move.doubled")
-        source.unlink()
-    except BaseException:
+        _take_away(source, target, contested=contested)
+    except BaseException as error:
+        if contested and isinstance(error, FileNotFoundError):  # the other daemon has it
+            discard(target)
         undo(target, source)
         raise
     waypoints.reached("move.left")
@@ -199,29 +206,18 @@ def _move_across(source: Path, facts: os.stat_result, folder: Path, names: Calla
     return target
 
 
-def _copy(source: Path, facts: os.stat_result, temp: Path) -> None:
-    discard(temp)  # left by a crash
-    if stat.S_ISLNK(facts.st_mode):
-        temp.symlink_to(source.readlink())
-    elif not stat.S_ISREG(facts.st_mode):
-        os.mknod(temp, facts.st_mode, facts.st_rdev)
-    else:
-        with os.fdopen(os.open(source, _READ), "rb") as reader, os.fdopen(_create(temp), "wb") as writer:
-            shutil.copyfileobj(reader, writer, _COPY_BYTES)
-            writer.flush()
-            os.utime(writer.fileno(), ns=(facts.st_atime_ns, facts.st_mtime_ns))
-            os.fsync(writer.fileno())
+def _take_away(source: Path, target: Path, *, contested: bool) -> None:
+    if not contested:
+        source.unlink()
+        return
+    try:
+        claim_and_remove(source, target)
+    except FileNotFoundError:  # as above
+        discard(target)
+        raise
 
 
-def _refuse_changed(source: Path, facts: os.stat_result) -> None:
-    now = source.lstat()
-    if not os.path.samestat(now, facts) or (now.st_size, now.st_mtime_ns) != (facts.st_size, facts.st_mtime_ns):
-        raise TruncatedPhotoError(
-            f"{shown(source)} changed while it was copied. It is looked at again when it is quiet."
-        )
-
-
-def _unlink_twin(source: Path, target: Path) -> None:
+def _unlink_twin(source: Path, target: Path, *, contested: bool) -> None:
     """Remove the source of a move that is complete but for that."""
     here, there = source.lstat(), target.lstat()
     if os.path.samestat(here, there):
@@ -232,7 +228,7 @@ def _unlink_twin(source: Path, target: Path) -> None:
     _sync_content(target, there)
     sync_folder(target.parent)
     waypoints.reached("move.twin_found")
-    source.unlink()
+    _take_away(source, target, contested=contested)
     sync_folder(source.parent)
 
 
@@ -253,26 +249,8 @@ def _is_placeholder(target: Path, source: Path) -> bool:
 def _sync_content(path: Path, facts: os.stat_result) -> None:
     if stat.S_ISREG(facts.st_mode):
         with suppress(PermissionError):  # a file that cannot be read can still be moved to failed
-            descriptor = os.open(path, _READ)
+            descriptor = os.open(path, READ)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _create(temp: Path) -> int:
-    """Open a new file for writing, also where a crash left one; what lies there is removed, never followed."""
-    with suppress(FileExistsError):
-        return os.open(temp, _CREATE, 0o666)
-    temp.unlink()
-    return os.open(temp, _CREATE, 0o666)
-
-
-def _temp_path(path: Path, source: Path | None = None) -> Path:
-    """Give the unfinished file of one writer: the same again after a crash, another for another source of that name."""
-    name = f".{path.name}.part"
-    if source is not None:
-        name = f".{path.name}.{sha256(os.fsencode(source.absolute())).hexdigest()[:16]}.part"
-    if len(os.fsencode(name)) > NAME_BYTES:
-        name = f".{sha256(os.fsencode(name)).hexdigest()}.part"
-    return path.with_name(name)

@@ -20,14 +20,14 @@ Move = tuple[Path, Path]
 def move_synced(moves: Sequence[Move]) -> dict[Move, SelfieError | OSError]:
     """Given synced files and where each is to be, move them; return what was in the way of those that are not there.
 
-    What cannot simply be renamed (another file system, something there already) is moved by `move_exact`.
+    What cannot simply be renamed (another file system, something there already) is moved by `move_exact`, contested.
     """
     troubles: dict[Move, SelfieError | OSError] = {}
     renamed: list[Move] = []
     for source, target in moves:
         try:
             if not _renamed(source, target):
-                files.move_exact(source, target)
+                files.move_exact(source, target, contested=True)
                 continue
         except (SelfieError, OSError) as error:
             troubles[source, target] = error

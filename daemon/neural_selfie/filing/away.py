@@ -59,7 +59,7 @@ def _settle_move(desk: Desk, photo: Photo, now: float) -> None:
             files.move_exact(photo.path, target)
     if target is None or os.path.lexists(photo.path):
         if target is not None:
-            files.abandon_move(photo.path, target)
+            files.tidy_move(photo.path, target)
         desk.ledger.moving(photo.id, None, now=now)
     elif target.parent == desk.state.work:
         taking.returned(desk, photo, target, now)

@@ -57,6 +57,8 @@ def refuse(desk: Desk, path: Path, error: SelfieError, now: float, sidecar: Path
         target = desk.explained_path(dropped)
         explaining.explain(target, dropped, error.code, str(error), now)
         return target
+    if (begun := _completed(desk, path)) is not None:
+        return begun.destination or path
     mask = None if sidecar is None else masks.named(path)
     for name in explaining.free_names(path.name):
         target = desk.settings.failed_folder / name
@@ -71,14 +73,7 @@ def refuse(desk: Desk, path: Path, error: SelfieError, now: float, sidecar: Path
         except FileExistsError:
             continue
         except (SelfieError, OSError):
-            if not os.path.lexists(path) and os.path.lexists(target):
-                raise  # it has left, but for the rest: `settle_departures` completes it
-            stays = os.path.lexists(path) and (path.is_symlink() or not path.is_file())
-            if not stays:
-                with suppress(SelfieError, OSError):
-                    explaining.withdraw(target)
-            desk.ledger.departures.end(path)
-            if not stays:
+            if not _stays(desk, departure, target):
                 raise
         else:
             _follow(desk, departure)
@@ -98,6 +93,8 @@ def settle_departures(desk: Desk) -> None:
 
 
 def _file_copy(desk: Desk, path: Path, sidecar: Path | None, mask: Path | None) -> None:
+    if _completed(desk, path) is not None:
+        return
     if desk.settings.originals.action == "delete":
         departure = Departure(path=path, destination=None, sidecar=sidecar, mask=mask)
         _begin(desk, departure)
@@ -120,6 +117,34 @@ def _file_copy(desk: Desk, path: Path, sidecar: Path | None, mask: Path | None) 
     raise FileExistsError(path.name)
 
 
+def _stays(desk: Desk, departure: Departure, target: Path) -> bool:
+    """Given a file that could not be moved to failed/, say whether it stays for good: a pipe, link or device.
+
+    Of another nothing is said in failed/ until it can be moved; what is there already is to be completed.
+    """
+    if os.path.lexists(target):
+        return False
+    path = departure.path
+    stays = os.path.lexists(path) and (path.is_symlink() or not path.is_file())
+    if not stays:
+        with suppress(SelfieError, OSError):
+            explaining.withdraw(target)
+    desk.ledger.departures.end(path)
+    return stays
+
+
+def _completed(desk: Desk, path: Path) -> Departure | None:
+    """Given a file that is to leave, complete what a sick disk left half done of it: it may be in both places.
+
+    Return the departure if the file has left by that.
+    """
+    begun = next((each for each in desk.ledger.departures.begun() if each.path == path), None)
+    if begun is None:
+        return None
+    _settle(desk, begun)
+    return None if os.path.lexists(path) else begun
+
+
 def _begin(desk: Desk, departure: Departure) -> None:
     desk.ledger.departures.begin(departure)
     waypoints.reached("departure.written")
@@ -130,7 +155,7 @@ def _leave(departure: Departure) -> None:
     if departure.destination is None:
         files.remove_if_there(departure.path)
     else:
-        files.move_exact(departure.path, departure.destination)
+        files.move_exact(departure.path, departure.destination, contested=True)
     waypoints.reached("departure.left")
 
 
@@ -158,12 +183,14 @@ def _settle(desk: Desk, departure: Departure) -> None:
     arrived = target is None or os.path.lexists(target)
     if os.path.lexists(path) and target is not None and arrived:
         with suppress(FileExistsError):  # another file of that name: the move had not begun
-            files.move_exact(path, target)
+            files.move_exact(path, target, contested=True)
     if arrived and not os.path.lexists(path):
+        if target is not None:
+            files.tidy_move(path, target)
         _follow(desk, departure)
         return
     if target is not None and not arrived:  # it had not left, or somebody took it away meanwhile
-        files.abandon_move(path, target)
+        files.tidy_move(path, target)
         if target.parent == desk.settings.failed_folder:
             explaining.withdraw(target)
     desk.ledger.departures.end(path)

@@ -28,7 +28,7 @@ def take_in(desk: Desk, photo: Photo, now: float) -> None:
         waypoints.reached("photo.ready")
         return
     target = desk.work_path(photo)
-    files.move_exact(photo.path, target)
+    files.move_exact(photo.path, target, contested=True)
     waypoints.reached("photo.taken")
     refuse_swapped(photo, target)
     _ready(desk, photo, target, now)
@@ -41,6 +41,7 @@ def take_in_again(desk: Desk, photo: Photo, now: float) -> None:
         take_in(desk, photo, now)
     elif _is_file(target):  # taken in; what lies in the inbox under its name, if anything, is another photo
         files.sync_folder(target.parent)
+        files.tidy_move(photo.path, target)
         _ready(desk, photo, target, now)
     else:
         desk.is_gone(photo.path)  # raises where the inbox is away: then nobody knows

@@ -14,16 +14,10 @@ from pathlib import Path
 from threading import RLock
 from typing import Final
 
-from neural_selfie.errors import (
-    ConfigError,
-    LedgerBusyError,
-    PermissionDeniedError,
-    SelfieError,
-    StorageUnavailableError,
-)
+from neural_selfie.errors import ConfigError
+from neural_selfie.ledger.complaints import BUSY_SECONDS, explained
 
 FILE_NAME: Final = "ledger.sqlite3"
-BUSY_SECONDS: Final = 5.0
 APPLICATION_ID: Final = 0x4E53464C  # "NSFL" in the header, so that `file` and a wrong path can be told apart
 MIGRATIONS: Final = ("schema.sql", "departures.sql")  # script number i brings version i to version i + 1
 
@@ -187,40 +181,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Given the ledger's path, turn what SQLite and the file system complain about into sentences with advice.
-
-    Mistakes of this program (a broken constraint, a wrong statement) pass through unchanged.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        sentence = _explanation(getattr(error, "sqlite_errorcode", None), str(path))
-        if sentence is None:
-            raise
-        raise sentence from error
-    except PermissionError as error:
-        raise PermissionDeniedError(f"The state folder {str(path.parent)!r} may not be used by this user.") from error
-
-
-def _explanation(code: int | None, path: str) -> SelfieError | None:
-    match None if code is None else code & 0xFF:  # the upper bits only refine the code
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return LedgerBusyError(f"The ledger {path!r} was in use for {BUSY_SECONDS:.0f} seconds. Try again.")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return ConfigError(
-                f"The ledger {path!r} is damaged. Stop the daemon, move this file and its -wal and -shm companions "
-                "away, and start again: pictures in the outbox are not touched, waiting photos can be dropped again."
-            )
-        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return StorageUnavailableError(f"The disk of the ledger {path!r} is full or fails. Free some space on it.")
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return PermissionDeniedError(
-                f"The ledger {path!r} cannot be opened or written to by this user. Run the command as the daemon's "
-                "user, or give this one access to the state folder."
-            )
-        case _:
-            return None
