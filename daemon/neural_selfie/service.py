@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import lock, recovery, snapshot, workers
+from neural_selfie import lock, picking, recovery, snapshot, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.curator import Curator
@@ -117,6 +117,7 @@ class Service:
         )
         self._intake = Intake(catalogue, desk, limits, post)
         self._finishing = Finishing(desk, spool)
+        self._handed = picking.Handed(desk)
         self._surroundings = Surroundings(desk)
         self._painting = Painting(desk, spool, self._workers, limits, self._finishing)
         self._inbox = Inbox(
@@ -177,7 +178,7 @@ class Service:
             self._data_version = version
             self._painting.noticed_changes(now)
         self._painting.tick(now)
-        self._finishing.published |= self._intake.picked
+        self._finishing.published |= self._intake.picked | self._handed.work(now)
         self._intake.picked.clear()
         self._curator.tick(
             self._finishing.published, self._now, changed=self._finishing.changed or bool(self._workers.running())
@@ -186,9 +187,9 @@ class Service:
 
     def _troubles(self) -> tuple[str, ...]:
         """What is in the way at the moment, a sentence each."""
-        own = [*self._surroundings.full, *self._surroundings.away, self._curator.trouble or ""]
-        found = [*own, *self._intake.troubles, *self._finishing.troubles]
-        return tuple(dict.fromkeys(filter(None, found)))[:_TROUBLES_MAX]
+        own = [self._curator.trouble, self._handed.trouble, *self._intake.troubles, *self._finishing.troubles]
+        found = [*self._surroundings.full, *self._surroundings.away, *filter(None, own)]
+        return tuple(dict.fromkeys(found))[:_TROUBLES_MAX]
 
     def _handle_all(self, timeout: float) -> None:
         try:

@@ -301,6 +301,7 @@ class Intake:
     def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
         """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
         with self._excused(path, now):
+            self.desk.shares.check(self.catalogue.settings.outbox_folder)  # while it is away no painting would be found
             try:
                 applied = picking.apply(self.catalogue.settings, path)
             except PicksError as error:
