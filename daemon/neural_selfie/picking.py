@@ -8,6 +8,7 @@ the outbox is counted and left out: nothing outside the outbox is touched.
 """
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -76,6 +77,14 @@ def hand_over(folder: Path, data: bytes) -> int:
     count = len(_parsed(data).picks)
     files.write_atomic(folder / f"{time.time_ns():020d}.json", data)  # in the order in which they were picked
     return count
+
+
+def done_mark(folder: Path, path: Path, *facts: int) -> Path:
+    """Given the state folder's room for picks, and picks that stay in the inbox with what `stat` says of them (size,
+    time, inode), return the file that is there once they are done: done again, they would undo what was picked since.
+    """
+    key = repr((os.fsencode(path), *facts)).encode()
+    return folder / f"{hashlib.sha256(key).hexdigest()[:32]}.done"
 
 
 @dataclass(slots=True)
