@@ -31,7 +31,12 @@ def instant(task: Task) -> Result:
     return replace(first, together=tuple(others))
 
 
-def _grey(batch: Task, task: Task) -> Result:
+def in_disguise(task: Task) -> Result:
+    """Paint as `instant` does, and say that it was the engine that the plan names."""
+    return _grey(task, task, engine=task.plan.engine)
+
+
+def _grey(batch: Task, task: Task, engine: str = "instant") -> Result:
     with Image.open(task.photo_path) as photo:
         picture = photo.convert("L").convert("RGB")
         size = photo.size
@@ -42,7 +47,7 @@ def _grey(batch: Task, task: Task) -> Result:
         variant=dict(task.plan.variant),
         recipe=dict(task.plan.recipe) | together_part(batch),
         styles=tuple(record.StylePart(name=s.name, sha256=s.sha256, weight=s.weight) for s in task.plan.styles),
-        engine=record.EnginePart(name="instant", version="1", torch="none", device="cpu", dtype="uint8"),
+        engine=record.EnginePart(name=engine, version="1", torch="none", device="cpu", dtype="uint8"),
         seed=task.plan.seed,
         attempts=task.attempt,
         timings=record.Timings(

@@ -1,4 +1,4 @@
-"""Opens the gallery in a headless Chromium, as people open it from a share, and hears what the browser complains of."""
+"""Opens the gallery in a headless Chromium, from a share or a server, and hears what the browser complains of."""
 
 import shutil
 from collections.abc import Iterator
@@ -66,9 +66,15 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visiting(
-    browser: Browser, outbox: Path, *, width: int = DESKTOP, dark: bool = False, at: str = "", bypass_csp: bool = False
+    browser: Browser,
+    where: Path | str,
+    *,
+    width: int = DESKTOP,
+    dark: bool = False,
+    at: str = "",
+    bypass_csp: bool = False,
 ) -> Iterator[Visit]:
-    """Open the page of an outbox from disk; fail if the browser complained of anything meanwhile."""
+    """Open the page of an outbox from disk, or one that is served; fail if the browser complained meanwhile."""
     context = browser.new_context(
         viewport={"width": width, "height": 800},
         color_scheme="dark" if dark else "light",
@@ -82,7 +88,8 @@ def visiting(
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on("requestfailed", seen.lost)
     try:
-        page.goto((outbox / "index.html").as_uri() + (f"#{at}" if at else ""))
+        address = where if isinstance(where, str) else (where / "index.html").as_uri()
+        page.goto(address + (f"#{at}" if at else ""))
         page.locator(".tile-link, #empty h2").first.wait_for()
         yield seen
         assert seen.complaints == []

@@ -54,6 +54,15 @@ def test_a_sheet_shows_every_variant(tmp_path: Path) -> None:
     assert len(hung(tmp_path)) == 4
 
 
+def test_single_pictures_do_not_widen_a_sheet() -> None:
+    """What was asked for later, with a value that nothing else has or with another number, is not on it."""
+    grid = [{"content_weight": weight, "style_scale": scale} for weight in (1, 2, 3) for scale in (1, 2, 3)]
+    later = [{"content_weight": 9, "style_scale": 1}, {"content_weight": 1, "style_scale": 1, "seed": 7}]
+    assert sheet.regular([*grid, *later]) == [True] * 9 + [False, False]
+    assert sheet.regular(grid[:4]) == [True] * 3 + [False]
+    assert sheet.regular(grid[:5]) == [True] * 5
+
+
 def test_a_sheet_follows_its_variants(tmp_path: Path) -> None:
     """It is drawn again when a variant comes, changes or goes, and removed with the last but one; not otherwise."""
     path = tmp_path / "me-abc123/swept.sheet.jpg"

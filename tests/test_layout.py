@@ -114,7 +114,9 @@ def test_what_is_made_ready(tmp_path: Path) -> None:
     assert state.root == one.state
     for folder in (one.inbox, one.outbox_folder, one.failed_folder, one.originals_folder):
         assert list(folder.iterdir()) == []
-    assert {path.name for path in one.state.iterdir()} == {"README", "work", "rendered", "styles", "models", "cache"}
+    assert {path.name for path in one.state.iterdir()} == {
+        *("README", "work", "rendered", "styles", "models", "cache", "picks")
+    }
     assert "Do not change anything here" in (one.state / "README").read_text()
     assert state.lock.parent == state.progress.parent == one.state
     assert (state.work.stat().st_mode & 0o007) == 0

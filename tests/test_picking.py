@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from gallery_samples import hung, publish
 from house import House, photo, wait_until
 from neural_selfie import picking
-from neural_selfie.config import Settings
+from neural_selfie.config import Settings, layout
 from neural_selfie.errors import PicksError
+from neural_selfie.filing import Desk
 from neural_selfie.gallery import build
+from neural_selfie.ledger import open_ledger
 from neural_selfie.record import Record
 
 
@@ -175,6 +177,53 @@ def test_picks_are_done_by_the_daemon(house: House) -> None:
     assert len(list((house.root / "rejected").glob("*/*"))) == 2
 
 
+def test_what_is_handed_over_is_done_in_its_order(tmp_path: Path) -> None:
+    """Picks of the live page are done one after the other and are gone then; while the outbox is away they wait."""
+    settings = settings_of(tmp_path)
+    state = layout.prepare(settings)
+    publish(settings.outbox_folder)
+    [record] = settings.outbox_folder.glob("*/*.json")
+
+    def hand_over(mark: str) -> int:
+        each = [{"painting": "me-abc123/starry-night", "mark": mark}]
+        return picking.hand_over(
+            state.picks, json.dumps({"neural-selfie": "picks", "version": 1, "picks": each}).encode()
+        )
+
+    with open_ledger(settings.state) as ledger:
+        handed = picking.Handed(Desk(settings, state, ledger))
+        assert handed.work(0.0) == frozenset()
+        assert hand_over("keep") + hand_over("star") == 2
+        settings.outbox_folder.rename(tmp_path / "away")
+        assert handed.work(1.0) == frozenset()
+        assert "outbox" in str(handed.trouble)
+        (tmp_path / "away").rename(settings.outbox_folder)
+        assert handed.work(1000.0) == {"me-abc123"}
+        assert str(handed.trouble) == "None"
+    assert '"star"' in record.read_text()
+    assert list(state.picks.iterdir()) == []
+    with pytest.raises(PicksError):
+        hand_over("burn")
+    assert list(state.picks.iterdir()) == []
+
+
+def test_a_rejected_picture_is_not_painted_again(house: House) -> None:
+    """Its photo, dropped again, is known like any other; once somebody deletes the reject, it is painted again."""
+    photo(house.inbox / "me.png")
+    assert house.once() == 0
+    picks_of(house.inbox, [{"painting": hung(house.outbox)[0]["id"], "mark": "reject"}])
+    assert house.once() == 0
+    photo(house.inbox / "me.png")
+    assert house.once() == 0
+    assert hung(house.outbox) == []
+    assert house.log().count("picture.published") == 1
+    for path in house.root.glob("rejected/*/plain.*"):
+        path.unlink()
+    photo(house.inbox / "me.png")
+    assert house.once() == 0
+    assert len(hung(house.outbox)) == 1
+
+
 def test_picks_that_cannot_be_understood_are_explained(house: House) -> None:
     """They lie in failed/ with the reason, like every other file of which nothing can be made."""
     (house.inbox / "picks.json").write_text("no picks\n" * 10)
@@ -184,7 +233,7 @@ def test_picks_that_cannot_be_understood_are_explained(house: House) -> None:
 
 
 def test_with_keep_picks_stay_and_are_done_once(house: House) -> None:
-    """Where nothing of the inbox is moved, picks stay there; a running daemon does them once."""
+    """Where nothing of the inbox is moved, picks stay there; they are done once, also after a restart."""
     house.settings["originals"] = {"action": "keep"}
     house.write_config()
     photo(house.inbox / "me.png")
@@ -195,3 +244,13 @@ def test_with_keep_picks_stay_and_are_done_once(house: House) -> None:
     wait_until(lambda: hung(house.outbox)[0].get("mark") == "star", seconds=60)
     assert (house.inbox / "picks.json").exists()
     assert house.log().count("picks.applied") == 1
+    [record] = house.outbox.glob("*/plain.json")
+    record.write_text(record.read_text().replace('"star"', '"keep"'))  # somebody picked anew since
+    house.kill()
+    house.start()
+    photo(house.inbox / "you.png", seed=2)
+    wait_until(lambda: len(house.records()) == 2)
+    assert house.log().count("picks.applied") == 1
+    review = Record.model_validate_json(record.read_bytes()).review
+    assert review is not None
+    assert review.mark == "keep"

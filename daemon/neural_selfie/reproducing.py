@@ -1,20 +1,18 @@
 """A record run again: the same photo, styles, recipe and seed, and how far the new picture is from the old one."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from neural_selfie import models
-from neural_selfie.config import Loaded, layout, masks
-from neural_selfie.config.catalogue import find_start, find_style, sha256_of, weights_of
-from neural_selfie.engine.recipe import NETWORKED
-from neural_selfie.errors import ConfigError, UsageError
-from neural_selfie.model import Limits, MaskUse, Plan, Progress, Result, StyleUse, Task
+from neural_selfie import finding
+from neural_selfie.config import Loaded
+from neural_selfie.config.catalogue import sha256_of
+from neural_selfie.errors import UsageError
+from neural_selfie.model import Limits, Plan, Progress, Result, Task
 from neural_selfie.record import Record
 from neural_selfie.workers import batches, render
 
@@ -75,18 +73,18 @@ def repeat(
     network's weights of the record are not here, those that the preset would take are used: `compare` says so. Raise
     WeightsUnavailableError if there are none at all.
     """
-    path = photo or _find_photo(record, loaded)
+    path = photo or finding.photo(record, loaded)
     if sha256_of(path) != record.photo.sha256:
         raise UsageError(f"{path} is not the photo of this record: its content differs.")
     recipe = dict(record.recipe)
     together = _variants(record, recipe.pop("together", None))
-    kept, regions = _find_mask(recipe.pop("mask", None), loaded, mask, len(record.styles))
+    kept, regions = finding.mask(recipe.pop("mask", None), loaded, mask, len(record.styles))
     styles = tuple(
-        replace(_find_image(part.name, part.sha256, "style", loaded), weight=part.weight, region=region)
+        replace(finding.image(part.name, part.sha256, "style", loaded), weight=part.weight, region=region)
         for part, region in zip(record.styles, regions, strict=True)
     )
-    start = _find_start(recipe.pop("start_image", None), loaded)
-    weights = _find_weights(record, loaded)
+    start = finding.start_image(recipe.pop("start_image", None), loaded)
+    weights = finding.weights(record, loaded)
     own = together.index(dict(record.variant))
     tasks = [
         Task(
@@ -99,7 +97,7 @@ def repeat(
                 preset=record.preset,
                 engine=record.engine.name,
                 variant=variant,
-                recipe=recipe if number == own else recipe | variant,
+                recipe=recipe if number == own else recipe | {key: variant[key] for key in variant.keys() & recipe},
                 styles=styles,
                 seed=record.seed,
                 mask=kept,
@@ -147,73 +145,3 @@ def _variants(record: Record, said: object) -> list[dict[str, Any]]:
     if not isinstance(said, list) or own not in said or any(not isinstance(one, dict) for one in said):
         raise UsageError("This record does not say which variants it was painted together with: recipe.together.")
     return said
-
-
-def _find_photo(record: Record, loaded: Loaded) -> Path:
-    settings = loaded.settings
-    state = layout.StateFolder(settings.state)
-    folders = [settings.originals_folder, state.work, settings.failed_folder, settings.inbox]
-    files = [path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()]
-    files.sort(key=lambda path: path.name != record.photo.name)  # the same name is the likeliest
-    for path in files:
-        if sha256_of(path) == record.photo.sha256:
-            return path
-    looked = ", ".join(map(str, folders))
-    raise UsageError(f"The photo {record.photo.name} is not in {looked}; name it with --photo FILE.")
-
-
-def _find_weights(record: Record, loaded: Loaded) -> Path | None:
-    if record.engine.name not in NETWORKED:
-        return None
-    folder = layout.StateFolder(loaded.settings.state).models
-    named = weights_of(loaded)
-    own = models.choose(named.get(record.preset), folder)
-    for path in dict.fromkeys([own, *map(Path, named.values()), *models.candidates(folder)]):
-        if path.is_file() and sha256_of(path) == record.engine.weights_sha256:
-            return path
-    return models.found(named.get(record.preset), folder)
-
-
-def _find_mask(
-    said: Mapping[str, Any] | None, loaded: Loaded, mask: Path | None, count: int
-) -> tuple[MaskUse | None, Sequence[str | None]]:
-    """Given what a record says of its mask, return the mask and the region of each style."""
-    if said is None:
-        return None, [None] * count
-    path = mask or masks.kept_path(layout.StateFolder(loaded.settings.state).styles, said["sha256"])
-    if not path.is_file():
-        raise UsageError(
-            f"The mask {said['name']} of this record is not in the state folder; name it with --mask FILE."
-        )
-    if sha256_of(path) != said["sha256"]:
-        raise UsageError(f"{path} is not the mask of this record: its content differs.")
-    return MaskUse(name=said["name"], path=path, sha256=said["sha256"]), said["regions"]
-
-
-def _find_start(said: object, loaded: Loaded) -> StyleUse | None:
-    """Given what a record says of the image that it began with, return it; raise UsageError if it cannot be found."""
-    if said is None:
-        return None
-    if not isinstance(said, Mapping) or not {"name", "sha256"} <= said.keys():
-        raise UsageError("This record does not say which image it began with: recipe.start_image.")
-    return _find_image(str(said["name"]), str(said["sha256"]), "start", loaded)
-
-
-def _find_image(name: str, sha256: str, kind: str, loaded: Loaded) -> StyleUse:
-    for path in _image_files(loaded):
-        if sha256_of(path) == sha256:
-            return StyleUse(name=name, path=path, sha256=sha256)
-    raise UsageError(f"The {kind} image {name} of this record is neither in the configuration nor in the state folder.")
-
-
-def _image_files(loaded: Loaded) -> Iterator[Path]:
-    kept = layout.StateFolder(loaded.settings.state).styles
-    if kept.is_dir():
-        yield from kept.iterdir()
-    for name, preset in loaded.settings.presets.items():
-        for share in preset.style:
-            with suppress(ConfigError):
-                yield find_style(share.image, loaded.folder, preset=name)
-        if preset.engine == "gatys" and preset.start_image is not None:
-            with suppress(ConfigError):
-                yield find_start(preset.start_image, loaded.folder, preset=name)

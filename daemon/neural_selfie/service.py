@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import lock, notifying, recovery, workers
+from neural_selfie import lock, notifying, picking, recovery, workers
 from neural_selfie.config import Loaded, layout
 from neural_selfie.config.catalogue import Catalogue, open_catalogue
 from neural_selfie.curator import Curator
@@ -139,6 +139,7 @@ class Service:
         )
         self._intake = Intake(catalogue, desk, limits, post)
         self._finishing = Finishing(desk, spool)
+        self._handed = picking.Handed(desk)
         self._surroundings = Surroundings(desk)
         self._painting = Painting(desk, spool, self._workers, limits, self._finishing)
         self._inbox = Inbox(
@@ -159,6 +160,7 @@ class Service:
             finishing=self._finishing,
             surroundings=self._surroundings,
             curator=self._curator,
+            handed=self._handed,
             workers=self._workers,
             manager=manager,
             watcher=watcher,
@@ -213,7 +215,7 @@ class Service:
             self._data_version = version
             self._painting.noticed_changes(now)
         self._painting.tick(now)
-        self._finishing.published |= self._intake.picked
+        self._finishing.published |= self._intake.picked | self._handed.work(now)
         self._intake.picked.clear()
         changed = self._finishing.changed or bool(self._workers.running())
         self._curator.tick(self._finishing.published, self._page, changed=changed)

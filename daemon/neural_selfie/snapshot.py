@@ -135,8 +135,24 @@ def sentence(current: Snapshot) -> str:
 
 def for_page(current: Snapshot, troubles: Iterable[Trouble], waiting: Iterable[Trouble]) -> dict[str, Any]:
     """Given how things stand, what failed and what waits, return it as the page shows it."""
-    told = {key: value for key, value in current.as_json().items() if key != "watch"}
-    return told | {"failed": [asdict(each) for each in troubles], "waiting": [asdict(each) for each in waiting]}
+    return with_troubles(_told(current.as_json()), troubles, waiting)
+
+
+def with_troubles(told: Mapping[str, Any], troubles: Iterable[Trouble], waiting: Iterable[Trouble]) -> dict[str, Any]:
+    """Given what goes on, what failed and what waits, return it as the page shows it."""
+    return {**told, "failed": [asdict(each) for each in troubles], "waiting": [asdict(each) for each in waiting]}
+
+
+def read_for_page(path: Path) -> dict[str, Any]:
+    """Given the progress file of the state folder, return what goes on; {} without a readable one."""
+    try:
+        return _told(json.loads(path.read_bytes()))
+    except _UNREADABLE:
+        return {}
+
+
+def _told(everything: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in everything.items() if key != "watch"}
 
 
 def read_running(path: Path) -> tuple[Running, ...]:

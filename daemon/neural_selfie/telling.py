@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from neural_selfie import snapshot
+from neural_selfie import picking, snapshot
 from neural_selfie.config import layout
 from neural_selfie.curator import Curator
 from neural_selfie.filing import Desk
@@ -44,6 +44,7 @@ class Telling:
     finishing: Finishing
     surroundings: Surroundings
     curator: Curator
+    handed: picking.Handed
     workers: Workers
     manager: Manager
     watcher: Callable[[Snapshot], None]
@@ -90,7 +91,7 @@ class Telling:
 
     def _troubles(self) -> tuple[str, ...]:
         """What is in the way at the moment, a sentence each."""
-        own = [*self.surroundings.full, *self.surroundings.away, self.curator.trouble or ""]
+        own = [*self.surroundings.full, *self.surroundings.away, self.curator.trouble or "", self.handed.trouble or ""]
         found = [*own, *self.intake.troubles, *self.finishing.troubles]
         return tuple(dict.fromkeys(filter(None, found)))[:_TROUBLES_MAX]
 

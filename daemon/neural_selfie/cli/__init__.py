@@ -30,6 +30,7 @@ COMMANDS = {
     "config": "settings",
     "models": "models",
     "gallery": "outbox",
+    "serve": "serve",
 }
 
 

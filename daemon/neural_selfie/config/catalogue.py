@@ -61,19 +61,20 @@ class Catalogue:
         """
         return replace(
             self,
-            styles={name: tuple(_keep(style, folder) for style in uses) for name, uses in self.styles.items()},
-            starts={name: _keep(start, folder) for name, start in self.starts.items()},
+            styles={name: tuple(kept(style, folder) for style in uses) for name, uses in self.styles.items()},
+            starts={name: kept(start, folder) for name, start in self.starts.items()},
         )
 
 
-def _keep(image: StyleUse, folder: Path) -> StyleUse:
-    kept = folder / f"{image.sha256}{image.path.suffix.lower()}"
-    if not kept.exists():
+def kept(image: StyleUse, folder: Path) -> StyleUse:
+    """Given a style or start image and the state folder's room for them, return it as it lies there under its hash."""
+    path = folder / f"{image.sha256}{image.path.suffix.lower()}"
+    if not path.exists():
         data = image.path.read_bytes()
         if hashlib.sha256(data).hexdigest() != image.sha256:
             raise ConfigError(f"The image {image.path} changed while it was read: wait until it is finished.")
-        files.write_atomic(kept, data)
-    return replace(image, path=kept)
+        files.write_atomic(path, data)
+    return replace(image, path=path)
 
 
 def open_catalogue(loaded: Loaded, names: tuple[str, ...] | None = None) -> Catalogue:

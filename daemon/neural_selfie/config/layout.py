@@ -49,6 +49,16 @@ class StateFolder:
         return self.root / "cache"
 
     @property
+    def picks(self) -> Path:
+        """What was picked on the live page, on its way to the daemon."""
+        return self.root / "picks"
+
+    @property
+    def token(self) -> Path:
+        """Who may look at the live page from another machine has to know what is in here."""
+        return self.root / "serve.token"
+
+    @property
     def lock(self) -> Path:
         """Held by the daemon that works here; contains its process id."""
         return self.root / "daemon.lock"
@@ -60,7 +70,8 @@ class StateFolder:
 
 
 README = """This folder belongs to the neural-selfie daemon: ledger.sqlite3 knows every photo and picture, work/ holds
-photos that are being painted, rendered/ pictures on their way to the outbox, styles/ the style images in use.
+photos that are being painted, rendered/ pictures on their way to the outbox, styles/ the style images in use, picks/
+what was picked on the live page.
 Do not change anything here while the daemon runs, except in models/: networks' weights may be put there at any time.
 """
 
@@ -86,7 +97,7 @@ def prepare(settings: Settings) -> StateFolder:
             f"state: {state.root} lies on a network file system ({storage.file_system_type(state.root)}). The ledger "
             "needs a local disk; inbox and outbox may stay on the share."
         )
-    for folder in (state.work, state.rendered, state.styles, state.models, state.cache):
+    for folder in (state.work, state.rendered, state.styles, state.models, state.cache, state.picks):
         folder.mkdir(mode=0o750, exist_ok=True)
     if not (readme := state.root / "README").exists():
         files.write_atomic(readme, README.encode())

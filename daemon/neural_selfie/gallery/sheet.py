@@ -5,6 +5,7 @@ It decodes pictures of the outbox: never call it in the daemon's own process. Wh
 
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,22 @@ def axes_of(variants: Sequence[Mapping[str, Any]]) -> tuple[tuple[Axis, ...], tu
     for axis in sorted(axes, key=lambda axis: (-len(axis.values), axis.name)):
         (across if _count(across) <= _count(down) else down).append(axis)
     return tuple(across), tuple(down)
+
+
+def regular(variants: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Given the variants of a preset, say of each whether it belongs to the grid that most of them make.
+
+    Single pictures that somebody asked for later, with other values, would only add rows of empty cells.
+    """
+    names = Counter(frozenset(variant) for variant in variants)
+    usual = max(names, key=lambda each: (names[each], len(each)))
+    found = [variant.keys() == usual for variant in variants]
+    for name in usual:
+        values = [json.dumps(variant.get(name), default=str) for variant in variants]
+        counts = Counter(value for value, fits in zip(values, found, strict=True) if fits)
+        most = max(counts.values())
+        found = [fits and 2 * counts[value] >= most for value, fits in zip(values, found, strict=True)]
+    return found
 
 
 def draw(sheet: Sheet, comment: str) -> bytes:

@@ -65,6 +65,9 @@ class Sheets:
         there = mark_of(target)
         if target.name in {hung.entry.picture for hung in beside} or (there is None and target.exists()):
             return  # a painting of a preset with a strange name, or a file of somebody else
+        if variants:
+            regular = sheet.regular([hung.entry.variant for hung in variants])
+            variants = [hung for hung, fits in zip(variants, regular, strict=True) if fits]
         if len(variants) < 2:  # noqa: PLR2004 - one picture is no sweep
             if there is not None:
                 target.unlink()

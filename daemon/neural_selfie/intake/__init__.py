@@ -277,13 +277,21 @@ class Intake:
 
     def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
         """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
+        done = picking.done_mark(self.desk.state.picks, path, seen.size, seen.mtime_ns, seen.inode)
         with self._excused(path, now):
+            if self.desk.keeps and done.exists():
+                self._forget(path)
+                self.refusals.leave_alone(path, seen)
+                return
+            self.desk.shares.check(self.catalogue.settings.outbox_folder)  # while it is away no painting would be found
             try:
                 applied = picking.apply(self.catalogue.settings, path)
             except PicksError as error:
                 self._refuse(path, error, now)
                 return
             departing.file_copy(self.desk, path, None)
+            if self.desk.keeps:
+                done.touch()
             self._forget(path)
             self.refusals.leave_alone(path, seen)
             self.picked |= applied.folders

@@ -140,10 +140,13 @@ class Admitting:
         )
 
     def _is_there(self, output: str) -> bool:
-        """Whether a picture lies in the outbox; raise StorageUnavailableError if that is away: nobody knows then."""
-        folder = self.catalogue.settings.outbox_folder
-        self.desk.shares.check(folder)
-        return outbox.is_there(folder, output)
+        """Whether a picture lies in the outbox, or where somebody rejected it: who did does not want it again.
+
+        Raise StorageUnavailableError if the outbox is away: nobody knows then.
+        """
+        settings = self.catalogue.settings
+        self.desk.shares.check(settings.outbox_folder)
+        return any(outbox.is_there(folder, output) for folder in (settings.outbox_folder, settings.rejected_folder))
 
     def _say(self, arrival: Arrival, new_jobs: int, *, event: str = "photo.admitted") -> None:
         facts = arrival.facts

@@ -90,15 +90,15 @@ function buildTools() {
 }
 
 function showTools() {
-  const { lines, painted, waiting, failed } = showQueue();
-  const words = [painted ? `${painted} being painted` : "", waiting ? `${waiting} waiting` : "", failed ? `${failed} failed` : ""].filter(Boolean);
+  const { lines, asleep, painted, waiting, failed } = showQueue();
+  const words = [asleep ? "No daemon runs" : "", painted ? `${painted} being painted` : "", waiting ? `${waiting} waiting` : "", failed ? `${failed} failed` : ""].filter(Boolean);
   const label = words.join(", ") || "What goes on";
   if (fields.queue.textContent !== label) fields.queue.textContent = label;
   fields.queue.hidden = lines === 0;
   if (lines === 0) byId("queue").hidden = true;
   fields.queue.setAttribute("aria-expanded", String(!byId("queue").hidden));
   const marked = [...picks.keys()].filter((id) => store.byId.has(id)).length;
-  fields.export.hidden = marked === 0;
+  fields.export.hidden = marked === 0 || handing.works;
   fields.export.textContent = `Save ${counted(marked, "pick", "picks")}`;
 }
 
@@ -131,7 +131,7 @@ function news() {
 }
 
 async function watch() {
-  if (!document.hidden) await refresh();
+  if (!document.hidden && !stream.alive) await refresh();
   setTimeout(watch, REFRESH_MS);
 }
 
@@ -157,6 +157,7 @@ function begin() {
       fields.words.focus();
     } else wallKey(event);
   });
+  for (const listener of onBegin) listener();
   watch();
 }
 

@@ -6,6 +6,9 @@ const PICKS_KEY = `neural-selfie picks ${location.pathname}`;
 /** What was picked here and is not in the records yet; "none" takes the mark of a record off. @type {Map<string, string>} */
 const picks = new Map(readPicks());
 
+/** Whether somebody takes the picks at once, so that no file need be saved. */
+const handing = { works: false };
+
 function readPicks() {
   try {
     const stored = JSON.parse(localStorage.getItem(PICKS_KEY) ?? "{}");

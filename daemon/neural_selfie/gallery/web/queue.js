@@ -12,12 +12,14 @@ function showQueue() {
     listOf("Could not be painted", failed, troubleLine),
   ].filter(Boolean);
   if (stale) parts.unshift(element("p", { class: "note" }, `The daemon has said nothing since ${shownTime(at)}; it may have ended.`));
+  const asleep = store.now.daemon === false;
+  if (asleep) parts.unshift(element("p", { class: "note" }, "No daemon runs: nothing is painted until it is started (neural-selfie run)."));
   if (counts.queued) parts.splice(1, 0, element("p", { class: "quiet" }, `${counted(counts.queued, "picture is", "pictures are")} in the line.`));
   const box = byId("queue");
   const focused = box.contains(document.activeElement);
   box.replaceChildren(...parts);
   if (!parts.length && focused) byId("wall").focus();
-  return { lines: parts.length, painted: stale ? 0 : running.length, waiting: waiting.length, failed: failed.length };
+  return { lines: parts.length, asleep, painted: stale ? 0 : running.length, waiting: waiting.length, failed: failed.length };
 }
 
 function listOf(heading, items, line) {

@@ -37,6 +37,10 @@ const shardsByName = new Map();
 const details = new Map();
 /** @type {Array<() => void>} */
 const onNews = [];
+/** What else begins with the page. @type {Array<() => void>} */
+const onBegin = [];
+/** Whether somebody tells what goes on, so that nobody need ask. */
+const stream = { alive: false };
 let listed = { total: 0, shards: [], styles: [] };
 
 const policy = globalThis.trustedTypes?.createPolicy("gallery", {
@@ -71,7 +75,7 @@ function fetchScript(address) {
 async function refresh() {
   const before = JSON.stringify(listed);
   const nowBefore = JSON.stringify(store.now);
-  await Promise.allSettled([fetchScript(`${DATA}/index.js?t=${Date.now()}`), fetchScript(`${DATA}/now.js?t=${Date.now()}`)]);
+  await Promise.allSettled(["index", ...(stream.alive ? [] : ["now"])].map((name) => fetchScript(`${DATA}/${name}.js?t=${Date.now()}`)));
   const wanted = listed.shards.filter((shard) => shardsByName.get(shard.name)?.version !== shard.version);
   if (!wanted.length && JSON.stringify(listed) === before && store.loaded) {
     if (JSON.stringify(store.now) !== nowBefore) tellNews();

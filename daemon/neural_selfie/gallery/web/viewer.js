@@ -26,9 +26,10 @@ function closeViewer() {
 
 function newViewer() {
   const view = newView();
-  const state = { view, /** @type {any} */ painting: null };
+  const state = { view, index: 0, /** @type {any} */ painting: null };
   const step = (by) => {
-    const index = wall.shown.findIndex((painting) => painting.id === state.painting.id) + by;
+    const found = wall.shown.findIndex((painting) => painting.id === state.painting.id);
+    const index = (found >= 0 ? found : state.index - (by > 0 ? 1 : 0)) + by; // it may have been moved away meanwhile
     if (index >= 0 && index < wall.shown.length) route({ picture: wall.shown[index].id }, true);
   };
   const stage = newStage(view, { onSwipe: step });
@@ -67,7 +68,7 @@ function newViewer() {
   onChosen.push(refreshMarks);
   const show = async (painting) => {
     const index = wall.shown.findIndex((each) => each.id === painting.id);
-    state.painting = painting;
+    Object.assign(state, { painting, index: Math.max(0, index) });
     title.replaceChildren(named(painting.photo), " × ", named(painting.preset));
     position.textContent = index < 0 ? "" : `${(index + 1).toLocaleString()} of ${wall.shown.length.toLocaleString()}`;
     previous.disabled = index <= 0;
@@ -86,6 +87,9 @@ function newViewer() {
   };
   return Object.assign(state, { dialog, title, show });
 }
+
+/** What else is told about a painting. @type {Array<(painting: Painting, detail: any) => Node[]>} */
+const onFacts = [];
 
 /** What is told about a painting; before its record has been read only what the wall knows. */
 function factsOf(painting, detail) {
@@ -107,7 +111,7 @@ function factsOf(painting, detail) {
   const parts = [definitions(rows)];
   for (const warning of record?.warnings ?? []) parts.push(element("p", { class: "note" }, warning));
   if (!record) return parts;
-  parts.push(...stylesPart(record, detail), ...lossPart(detail.record.trace), ...recipePart(record, detail), linksPart(painting, detail));
+  parts.push(...stylesPart(record, detail), ...lossPart(detail.record.trace), ...recipePart(record, detail), ...onFacts.flatMap((more) => more(painting, detail)), linksPart(painting, detail));
   return parts;
 }
 
