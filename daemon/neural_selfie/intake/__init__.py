@@ -19,7 +19,7 @@ from neural_selfie.errors import PhotoRefusedError, PicksError, SelfieError, Sid
 from neural_selfie.files import names
 from neural_selfie.filing import Desk, departing
 from neural_selfie.inbox.settle import FileFacts, Settler
-from neural_selfie.intake import reasons
+from neural_selfie.intake import picks, reasons
 from neural_selfie.intake.admitting import Admitting, Arrival
 from neural_selfie.intake.inspector import INSPECTOR, Inspected, Inspection, Inspector, inspect
 from neural_selfie.intake.lineup import Lineup
@@ -276,26 +276,14 @@ class Intake:
             self._refuse(path, reasons.undecodable(), now)
 
     def _pick(self, path: Path, seen: FileFacts, now: float) -> None:
-        """Do what was picked on the page, and file the picks as an original; with `keep` they stay where they are."""
-        done = picking.done_mark(self.desk.state.picks, path, seen.size, seen.mtime_ns, seen.inode)
         with self._excused(path, now):
-            if self.desk.keeps and done.exists():
-                self._forget(path)
-                self.refusals.leave_alone(path, seen)
-                return
-            self.desk.shares.check(self.catalogue.settings.outbox_folder)  # while it is away no painting would be found
             try:
-                applied = picking.apply(self.catalogue.settings, path)
+                self.picked |= picks.take(self.desk, path, seen)
             except PicksError as error:
                 self._refuse(path, error, now)
-                return
-            departing.file_copy(self.desk, path, None)
-            if self.desk.keeps:
-                done.touch()
-            self._forget(path)
-            self.refusals.leave_alone(path, seen)
-            self.picked |= applied.folders
-            log.info("picks.applied", rejected=applied.rejected, marked=applied.marked, unknown=applied.unknown)
+            else:
+                self._forget(path)
+                self.refusals.leave_alone(path, seen)
 
     def _refuse(self, path: Path, error: SelfieError, now: float) -> None:
         self.refusals.refuse(path, error, now)
