@@ -17,7 +17,7 @@ from neural_selfie.config import masks
 from neural_selfie.config.catalogue import Catalogue
 from neural_selfie.errors import PhotoRefusedError, PicksError, SelfieError, SidecarError, TruncatedPhotoError
 from neural_selfie.files import names
-from neural_selfie.filing import Desk, departing
+from neural_selfie.filing import Desk
 from neural_selfie.inbox.settle import FileFacts, Settler
 from neural_selfie.intake import picks, reasons
 from neural_selfie.intake.admitting import Admitting, Arrival
