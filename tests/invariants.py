@@ -23,7 +23,7 @@ from neural_selfie.lifecycle import FINISHED
 from neural_selfie.model import Job, JobState, Photo, Place
 from neural_selfie.record import Record
 
-_STATE_ROOMS = {"work", "rendered", "styles", "models", "cache"}
+_STATE_ROOMS = {"work", "rendered", "styles", "models", "cache", "picks"}
 _STATE_FILES = {"README", "daemon.lock", "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"}
 
 

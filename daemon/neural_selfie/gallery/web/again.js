@@ -39,7 +39,7 @@ async function fillAgain(room, painting, record) {
     told.textContent = error ?? `In the line as job ${job}. ${daemon ? "It hangs here by itself when it is painted." : "It is painted when the daemon runs again."}`;
   } },
     element("div", { class: "knobs" }, ...fields.filter(({ first }) => first).map(({ row }) => row)),
-    element("details", {}, element("summary", {}, "Every number"), element("div", { class: "knobs" }, ...fields.filter(({ first }) => !first).map(({ row }) => row))),
+    element("details", {}, element("summary", {}, "More numbers"), element("div", { class: "knobs" }, ...fields.filter(({ first }) => !first).map(({ row }) => row))),
     element("p", { class: "again-do" }, submit), told);
   room.replaceChildren(form);
 }

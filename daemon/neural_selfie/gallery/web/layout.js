@@ -16,10 +16,10 @@ const aspectOf = (painting) => Math.min(WIDEST, Math.max(NARROWEST, painting.wid
 
 /**
  * @param {Array<{width: number, height: number}>} paintings
- * @param {{width: number, wanted: number, gap: number, caption: number}} room px
+ * @param {{width: number, wanted: number, alone: number, gap: number, caption: number}} room px; `alone`: the height of an only row
  * @returns {{rows: Row[], height: number}}
  */
-function rowsOf(paintings, { width, wanted, gap, caption }) {
+function rowsOf(paintings, { width, wanted, alone, gap, caption }) {
   /** @type {Row[]} */
   const rows = [];
   let top = 0;
@@ -36,7 +36,7 @@ function rowsOf(paintings, { width, wanted, gap, caption }) {
     const height = (width - gap * (index - start)) / aspects;
     if (height <= wanted) close(index + 1, height);
   }
-  if (start < paintings.length) close(paintings.length, Math.min(wanted, (width - gap * (paintings.length - start - 1)) / aspects));
+  if (start < paintings.length) close(paintings.length, Math.min(start ? wanted : alone, (width - gap * (paintings.length - start - 1)) / aspects));
   return { rows, height: Math.max(0, top - gap) };
 }
 

@@ -25,7 +25,8 @@ function arrange() {
   wall.width = box.clientWidth;
   const wanted = wall.width < 600 ? Math.max(140, wall.width * 0.6) : Math.min(340, 170 + wall.width / 14);
   const gap = wall.width < 600 ? 8 : 16;
-  const { rows, height } = rowsOf(wall.shown, { width: wall.width, wanted, gap, caption: CAPTION_PX });
+  const alone = Math.max(wanted, 0.62 * innerHeight); // a few pictures need not be small
+  const { rows, height } = rowsOf(wall.shown, { width: wall.width, wanted, alone, gap, caption: CAPTION_PX });
   Object.assign(wall, { rows, gap });
   box.style.height = `${height}px`;
   draw();
