@@ -10,25 +10,20 @@ import ctypes
 import errno
 import io
 import json
-import multiprocessing
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin  # noqa: F401 - what is imported here need not be imported by each daemon
 
-import engines
 import neural_selfie
-from mortal_daemon import let_go
-from neural_selfie import cli, service, waypoints
+from mortal_daemon import be_the_daemon
 from neural_selfie.cli import daemon  # noqa: F401 - as above
 from neural_selfie.files import renaming
-from neural_selfie.workers import seat
 
 _HOUSE = str(Path(neural_selfie.__file__).parent)
 _NEW = os.O_CREAT | os.O_WRONLY
@@ -173,15 +168,7 @@ def main() -> None:
         order = json.loads(line)
         child = os.fork()
         if child == 0:
-            log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.dup2(log, sys.stderr.fileno())
-            os.dup2(log, sys.stdout.fileno())
-            sickness = Sickness(order)
-            vars(waypoints)["reached"] = sickness.reached
-            os.register_at_fork(after_in_child=partial(let_go, Path(order["home"])))
-            vars(seat)["_SPAWN"] = multiprocessing.get_context("fork")
-            vars(service)["run"] = partial(service.run, painter=engines.painter(order["painter"]))
-            cli.main(order["arguments"])
+            be_the_daemon(order, Sickness(order).reached)
         print(child, flush=True)  # noqa: T201 - the answer
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer

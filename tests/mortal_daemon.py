@@ -14,6 +14,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,21 @@ def let_go(home: Path) -> None:
                 os.close(int(descriptor.name))
 
 
+def be_the_daemon(order: dict[str, Any], reached: Callable[[str], None]) -> None:
+    """In a process that was forked for it: run the command of an order, with a painter of the zoo, to its end.
+
+    `reached` takes the place of `waypoints.reached`.
+    """
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.dup2(log, sys.stderr.fileno())
+    os.dup2(log, sys.stdout.fileno())
+    vars(waypoints)["reached"] = reached
+    os.register_at_fork(after_in_child=partial(let_go, Path(order["home"])))
+    vars(seat)["_SPAWN"] = multiprocessing.get_context("fork")
+    vars(service)["run"] = partial(service.run, painter=engines.painter(order["painter"]))
+    cli.main(order["arguments"])
+
+
 def main() -> None:
     """Read orders until there are no more; answer each with the exit code, negative for a signal.
 
@@ -85,14 +101,7 @@ def main() -> None:
         order = json.loads(line)
         child = os.fork()
         if child == 0:
-            log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.dup2(log, sys.stderr.fileno())
-            os.dup2(log, sys.stdout.fileno())
-            vars(waypoints)["reached"] = Fate(order).reached
-            os.register_at_fork(after_in_child=partial(let_go, Path(order["home"])))
-            vars(seat)["_SPAWN"] = multiprocessing.get_context("fork")
-            vars(service)["run"] = partial(service.run, painter=engines.painter(order["painter"]))
-            cli.main(order["arguments"])
+            be_the_daemon(order, Fate(order).reached)
         if order["lives"] is not None:  # killed from outside, wherever it is then: the kernel waits for no waypoint
             time.sleep(order["lives"])
             os.kill(child, signal.SIGKILL)

@@ -3,11 +3,13 @@
 import errno
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from house import House, photo
 from neural_selfie.model import Place
-from own_intake import LATER, own_intake
+from neural_selfie.workers.seat import CallEnded
+from own_intake import LATER, OwnIntake, own_intake
 
 
 def test_a_file_that_is_busy_once_is_looked_at_again(house: House) -> None:
@@ -23,17 +25,28 @@ def test_a_file_that_is_busy_once_is_looked_at_again(house: House) -> None:
         assert [found.name for found in own.desk.ledger.photos(place=Place.STATE)] == ["me.png"]
 
 
+def asked_for(own: OwnIntake, answer: Callable[[CallEnded], CallEnded]) -> list[list[str]]:
+    """Let the inspector answer otherwise until nothing is left to look at; return the files of each call in turn."""
+    sent = []
+    while not own.intake.idle:
+        message = own.answer()
+        sent.append([call.path.name[0] for call in message.call])
+        own.intake.inspected(answer(message), time.time() + LATER)
+    return sent
+
+
+def has_two(message: CallEnded) -> bool:
+    """Whether 2.png was among the files of a call."""
+    return any(call.path.name == "2.png" for call in message.call)
+
+
 def test_what_was_not_looked_at_is_next(house: House) -> None:
     """The inspector answers for as many files as it had time for; the others keep their places in the line."""
     for seed in range(7):
         photo(house.inbox / f"{seed}.png", seed=seed)
     with own_intake(house) as own:
         own.see(house.inbox)
-        sent = []
-        while not own.intake.idle:
-            message = own.answer()
-            sent.append([call.path.name[0] for call in message.call])
-            own.intake.inspected(replace(message, value=message.value[:1]), time.time() + LATER)
+        sent = asked_for(own, lambda message: replace(message, value=message.value[:1]))
         assert sent == [["0"], ["1", "2"], ["2", "3"], ["3", "4"], ["4", "5"], ["5", "6"], ["6"]]
         assert len(own.desk.ledger.photos(place=Place.STATE)) == 7
 
@@ -44,13 +57,7 @@ def test_of_many_the_one_that_ends_the_inspector_is_found(house: House) -> None:
         photo(house.inbox / f"{seed}.png", seed=seed)
     with own_intake(house) as own:
         own.see(house.inbox)
-        sent = []
-        while not own.intake.idle:
-            message = own.answer()
-            sent.append([call.path.name[0] for call in message.call])
-            if "2" in sent[-1]:
-                message = replace(message, value=None, died=True)
-            own.intake.inspected(message, time.time() + LATER)
+        sent = asked_for(own, lambda message: replace(message, value=None, died=True) if has_two(message) else message)
         assert sent == [["0"], ["1", "2"], ["1"], ["2"], ["3"], ["4"], ["2"]]
         assert [found.name for found in own.desk.ledger.photos(place=Place.STATE)] == [
             "0.png",

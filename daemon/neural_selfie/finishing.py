@@ -12,6 +12,7 @@ from neural_selfie import lifecycle, outbox, waypoints
 from neural_selfie.config import Settings
 from neural_selfie.errors import SelfieError, StorageUnavailableError
 from neural_selfie.filing import Desk, away, departing, taking
+from neural_selfie.filing.forgetting import KeptMasks
 from neural_selfie.lifecycle import Command, RetryPolicy
 from neural_selfie.model import Job, JobState, Photo, Place
 from neural_selfie.outbox import Spool
@@ -36,6 +37,10 @@ class Finishing:
     _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
     _reasons: dict[int, str] = field(default_factory=dict)  # why
     _settle_at: float = 0.0
+    _masks: KeptMasks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._masks = KeptMasks(self.desk)
 
     @property
     def unmoved(self) -> set[int]:
@@ -122,6 +127,7 @@ class Finishing:
             self._settle_at = now + self.desk.settings.retry.waiting_seconds
             departing.settle_departures(self.desk)
             self.spool.sweep()
+            self._masks.tick(now)
         for photo_id in [photo_id for photo_id, at in self._blocked.items() if at <= now]:
             self._unblock(photo_id)
             if self.desk.ledger.unfinished(photo_id):  # retried meanwhile

@@ -114,6 +114,11 @@ def kept_path(folder: Path, sha256: str) -> Path:
     return folder / f"{sha256}{_ENDING}"
 
 
+def all_kept(folder: Path) -> list[str]:
+    """Given the state folder's room for styles, return the hashes of the masks that are kept there, in their order."""
+    return sorted(path.name.removesuffix(_ENDING) for path in folder.iterdir() if path.name.endswith(_ENDING))
+
+
 def with_mask(plans: Iterable[Plan], mask: MaskUse) -> tuple[Plan, ...]:
     """Given the plans of a photo and its mask, return them with the mask where a style has a region.
 

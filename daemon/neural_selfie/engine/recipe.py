@@ -211,10 +211,12 @@ NETWORKED = frozenset({"gatys", "feedforward"})  # engines that need a file of w
 BATCHED = ("content_weight", "style_weight", "tv_weight", "style_scale")
 
 
+def apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
+    """Given the numbers of two recipes, return the names of those in which they differ."""
+    return {key for key in one.keys() | other.keys() if key not in one or key not in other or one[key] != other[key]}
+
+
 def alike(one: Recipe, other: Recipe) -> bool:
     """Given two recipes, say whether their pictures of one photo can be painted as one batch."""
-    return (
-        isinstance(one, GatysRecipe)
-        and isinstance(other, GatysRecipe)
-        and one.model_dump(exclude=set(BATCHED)) == other.model_dump(exclude=set(BATCHED))
-    )
+    gatys = isinstance(one, GatysRecipe) and isinstance(other, GatysRecipe)
+    return gatys and apart(one.model_dump(), other.model_dump()) <= set(BATCHED)

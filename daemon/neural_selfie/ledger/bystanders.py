@@ -1,13 +1,22 @@
-"""What the ledger knows of files that no photo's row speaks for: those that stay in the inbox, and those that leave it.
+"""What the ledger knows of files that no photo's row speaks for: those that stay in the inbox, leave it, or are masks.
 
 Each changing method is one transaction. Looks at no file.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from neural_selfie.ledger.database import Database
-from neural_selfie.ledger.rows import LedgerEvent, departure_from, event_from, path_bytes, photo_from
-from neural_selfie.model import Departure, Photo
+from neural_selfie.ledger.rows import (
+    LedgerEvent,
+    canonical_json,
+    departure_from,
+    event_from,
+    job_from,
+    path_bytes,
+    photo_from,
+)
+from neural_selfie.model import Departure, Job, Photo
 
 
 class Kept:
@@ -46,6 +55,18 @@ class Drops:
     def again(self, limit: int) -> list[LedgerEvent]:
         """Return the latest drops of photos that were known already, newest first; what is long past is left out."""
         return [event_from(row) for row in self._database.rows("dropped_again", limit=limit)]
+
+
+class Masks:
+    """What masks are kept for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def jobs(self, masks: Sequence[str]) -> list[Job]:
+        """Given masks by their SHA-256, return the jobs with one of them that are done, or can still be painted."""
+        rows = self._database.rows("jobs_with_masks", masks=canonical_json(list(masks)))
+        return [job_from(row) for row in rows]
 
 
 class Departures:

@@ -119,6 +119,11 @@ ORDER BY queued_at, id;
 -- name: jobs_due
 SELECT * FROM job WHERE state = :state AND next_try_at <= :now ORDER BY next_try_at, id;
 
+-- name: jobs_with_masks
+SELECT job.* FROM job JOIN photo ON photo.id = job.photo_id
+WHERE json_extract(plan, '$.mask.sha256') IN (SELECT value FROM json_each(:masks))
+AND NOT (state IN ('failed', 'cancelled') AND place IN ('deleted', 'lost'));
+
 -- name: next_due_at
 SELECT min(next_try_at) AS at FROM job WHERE state IN ('queued', 'waiting', 'rendered') AND next_try_at > :now;
 

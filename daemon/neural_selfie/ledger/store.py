@@ -12,7 +12,7 @@ from typing import Self
 
 from neural_selfie.errors import UsageError
 from neural_selfie.ledger.admission import Admission, Drop, admit_known, admit_new
-from neural_selfie.ledger.bystanders import Departures, Drops, Kept
+from neural_selfie.ledger.bystanders import Departures, Drops, Kept, Masks
 from neural_selfie.ledger.database import Database, open_database
 from neural_selfie.ledger.entries import GONE, PHOTO_GONE, advance, job_by_id, photo_by_id, write_down
 from neural_selfie.ledger.rows import LedgerEvent, canonical_json, event_from, job_from, path_bytes, photo_from
@@ -45,13 +45,14 @@ def open_ledger(state: Path, *, read_only: bool = False) -> "Ledger":
 class Ledger:
     """An open ledger; `open_ledger` makes one. Ids that do not exist raise UsageError.
 
-    `kept`, `departures`, `drops`, `wishes`: what no drop's row does; `together()` makes its block one transaction.
+    `kept`, `departures`, `drops`, `masks`, `wishes` tell what no photo's row does; `together()` makes its block one
+    transaction.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.kept, self.departures = Kept(database), Departures(database)
-        self.drops, self.wishes = Drops(database), Wishes(database)
+        self.drops, self.masks, self.wishes = Drops(database), Masks(database), Wishes(database)
         self.together = database.writing
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from neural_selfie.engine.recipe import BATCHED
+from neural_selfie.engine.recipe import BATCHED, apart
 from neural_selfie.model import Plan, Task
 
 ENGINES: Final = frozenset({"gatys"})  # a batch of `patch` would only make the first picture wait for the last
@@ -27,10 +27,7 @@ def batchable(plan: Plan, other: Plan) -> bool:
         return False
     if replace(plan, variant={}, recipe={}) != replace(other, variant={}, recipe={}):
         return False
-    if plan.recipe.keys() != other.recipe.keys():
-        return False
-    apart = {key for key, value in plan.recipe.items() if other.recipe[key] != value}
-    return apart <= plan.variant.keys() & set(BATCHED)
+    return apart(plan.recipe, other.recipe) <= plan.variant.keys() & set(BATCHED)
 
 
 def batches(plans: Sequence[Plan]) -> list[list[int]]:
