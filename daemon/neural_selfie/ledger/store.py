@@ -45,8 +45,7 @@ def open_ledger(state: Path, *, read_only: bool = False) -> "Ledger":
 class Ledger:
     """An open ledger; `open_ledger` makes one. Ids that do not exist raise UsageError.
 
-    `kept`, `departures`, `drops`, `masks`, `wishes` tell what no photo's row does; `together()` makes its block one
-    transaction.
+    `kept`, `departures`, `drops`, `masks`, `wishes`: what no photo's row tells; `together()` is one transaction.
     """
 
     def __init__(self, database: Database) -> None:
@@ -288,8 +287,6 @@ class Ledger:
         """Return the history of a job, of a photo with all its jobs, or of everything, oldest first."""
         by = "_by_job" if job_id is not None else "" if photo_id is None else "_by_photo"
         return [event_from(row) for row in self._database.rows(f"events{by}", job_id=job_id, photo_id=photo_id)]
-
-    # -- the ledger itself
 
     def data_version(self) -> int:
         """Return a number that changes whenever another process has written; cheap enough to ask every second."""
