@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,15 @@ def test_what_is_made_ready(tmp_path: Path) -> None:
     assert layout.prepare(one) == state
     assert (one.inbox / "me.jpg").read_bytes() == (state.work / "kept").read_bytes() == b"a photo"
     assert (one.state / "README").read_text() == "mine"
+
+
+def test_many_begin_at_once(tmp_path: Path) -> None:
+    """Daemons that share an inbox and begin in the same moment do not take each other's trials for a broken folder."""
+    settings = [house(tmp_path, state=tmp_path / f"state-{number}") for number in range(4)]
+    with ThreadPoolExecutor(len(settings)) as pool:
+        for made in [pool.submit(layout.prepare, one) for _ in range(100) for one in settings]:
+            made.result()
+    assert list((tmp_path / "inbox").iterdir()) == []
 
 
 @pytest.mark.parametrize("action", ["keep", "delete"])

@@ -14,6 +14,7 @@ from neural_selfie.config import Settings
 from neural_selfie.errors import ConfigError, PermissionDeniedError, StorageUnavailableError
 from neural_selfie.files import storage
 
+_PROBES = 50
 SCANNED_BY = "would be taken for photos again and again"
 
 
@@ -137,13 +138,10 @@ def refuse_overlaps(settings: Settings) -> None:
 
 def _make_usable(name: str, folder: Path) -> None:
     """Create the folder if need be and prove that files can be written, renamed and deleted in it."""
-    probe, renamed = folder / ".neural-selfie-probe", folder / ".neural-selfie-probe-renamed"
     try:
         with storage.storage_errors(f"the {name} folder {folder} cannot be used"):
             folder.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"probe")
-            probe.rename(renamed)
-            renamed.unlink()
+            _probe(folder)
     except (FileExistsError, NotADirectoryError):
         raise ConfigError(f"{name}: {folder} is not a folder.") from None
     except StorageUnavailableError as error:
@@ -155,3 +153,17 @@ def _make_usable(name: str, folder: Path) -> None:
         raise
     except OSError as error:
         raise ConfigError(f"{name}: {folder} cannot be used: {error.strerror}.") from error
+
+
+def _probe(folder: Path) -> None:
+    probe, renamed = folder / ".neural-selfie-probe", folder / ".neural-selfie-probe-renamed"
+    for left in reversed(range(_PROBES)):
+        try:
+            probe.write_bytes(b"probe")
+            probe.rename(renamed)
+            renamed.unlink()
+        except FileNotFoundError:  # another daemon that begins on the same folder was at it in this moment
+            if not left:
+                raise
+        else:
+            return
