@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/neural-selfie demo demo
 
 test: lint tools
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(CI),-m 'not gpu')
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(if $(CI),-m 'not gpu')
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
