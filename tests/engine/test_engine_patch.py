@@ -7,6 +7,8 @@ from torch import Tensor
 from neural_selfie.engine.colour import mixed_palette, move_colours, palette_of
 from neural_selfie.engine.patch.atlas import Places, build_atlas, draw_places, patches_at
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
+from neural_selfie.engine.patch.contrast import contrasted, local_contrast
+from neural_selfie.engine.patch.finish import forms
 from neural_selfie.engine.patch.flow import combed, direction
 from neural_selfie.engine.patch.matching import Code, fit_code, key_columns, propagate, search_all
 from neural_selfie.engine.patch.refine import octaves_of, quantiles, random_directions, transported
@@ -165,6 +167,32 @@ def test_transport_brings_contrast_back() -> None:
         picture, lack = transported(picture, octaves_of([style], 1), [1.0], generator, 1.0)
     assert float(picture.std()) == pytest.approx(float(style.std()), rel=0.1)
     assert lack < 0.1
+
+
+def test_contrast_becomes_the_styles_and_lines_stay() -> None:
+    """At each octave local contrast comes nearer to the style's distribution, and gradients keep their directions."""
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij")
+    picture = (0.5 + 0.1 * torch.sin(x / 5) * torch.cos(y / 7) + 0.02 * drawn(96, 128)).expand(3, -1, -1)
+    style = (0.5 + 0.18 * torch.sin((x + y) / 6) * (0.3 + y / 96) / 1.3 + 0.05 * drawn(96, 128, seed=2)).expand(
+        3, -1, -1
+    )
+    octaves = octaves_of([style], 3)
+    found = contrasted(picture, octaves, [1.0], 1.0)
+    for was, now, (wanted,) in zip(octaves_of([picture], 3), octaves_of([found], 3), octaves, strict=True):
+        before, after, aim = (quantiles(local_contrast(p).flatten()[None], 50) for p in (was[0], now[0], wanted))
+        assert float((after - aim).abs().mean()) < 0.75 * float((before - aim).abs().mean())
+    right, _, clear = direction(picture[0])
+    assert float((direction(found[0])[0].abs() - right.abs()).abs()[clear > 0.8].median()) < 0.05
+    assert torch.equal(contrasted(picture, octaves, [1.0], 0.0), picture)
+
+
+def test_forms_are_neither_fine_nor_large() -> None:
+    """Waves of the size of a window stay as forms, waves of a few pixels and the slope of a sky do not."""
+    x = torch.arange(512.0).expand(3, 340, -1)
+    waves = [torch.sin(x * (2 * torch.pi / period)) for period in (4, 32, 1024)]
+    fine, middle, large = (float(forms(wave)[:, :, 64:-64].std() / wave.std()) for wave in waves)
+    assert middle > 0.4
+    assert max(fine, large) < 0.15
 
 
 def test_strokes_are_drawn_along_not_across() -> None:

@@ -30,7 +30,7 @@ from neural_selfie.errors import WeightsUnavailableError
 
 __all__ = ["ENGINE_VERSION", "Step", "Stylized", "stylize"]
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 _TOO_FULL = "The GPU had too little free memory even for a small picture: this one was painted on the processor."
 
 

@@ -43,7 +43,9 @@ class PatchRecipe(_Recipe):
     patch_px: int = Field(default=7, ge=3, le=15, description="edge of the square patches that are matched, px")
     scale_ratio: float = Field(default=0.7, ge=0.4, le=0.9, description="each scale's size as a share of the next")
     coarsest_px: int = Field(default=40, ge=16, le=256, description="short edge of the coarsest scale, px")
-    iterations: int = Field(default=3, ge=1, le=20, description="matching passes at each scale")
+    iterations: int = Field(
+        default=3, ge=1, le=20, description="matching passes at each coarse scale; fine ones have one"
+    )
     # GPNN's alpha: smaller spreads the style's patches more evenly, larger allows more of the same.
     coverage: float = Field(default=0.005, gt=0, le=10, description="how freely one style patch may be used again")
     keys: int = Field(default=8000, ge=256, le=200_000, description="style patches compared at each scale")
@@ -53,11 +55,19 @@ class PatchRecipe(_Recipe):
     # GPDM takes 300 small steps at every scale; as each of these moves all that lacks, a few do (by eye and score).
     scale_steps: int = Field(default=8, ge=0, le=100, description="sharpening steps at each scale but the last")
     scale_rate: float = Field(default=0.5, ge=0, le=1, description="share of the lack that such a step gives back")
-    refine_steps: int = Field(default=16, ge=0, le=100, description="sharpening steps at the last scale")
+    refine_steps: int = Field(default=8, ge=0, le=100, description="sharpening steps at the last scale")
     refine_rate: float = Field(default=1.0, ge=0, le=1, description="share of the lack that such a step gives back")
     # By eye: 0 leaves the grain of averaged patches in the strokes, above 4 they turn to wax.
     comb_px: float = Field(default=3.0, ge=0, le=16, description="how far strokes are drawn through, px")
-    refine_px: int = Field(default=32, ge=8, le=256, description="short edge of the coarsest octave they sharpen, px")
+    refine_px: int = Field(default=16, ge=8, le=256, description="short edge of the coarsest octave they sharpen, px")
+    coarse_steps: int = Field(
+        default=4, ge=0, le=50, description="further steps for the coarse octaves in each sharpening step"
+    )
+    # By eye and score: 0.1 keeps windows and eyes, from 0.3 on they are the photo's and no longer painted.
+    forms: float = Field(default=0.1, ge=0, le=2, description="how strongly the photo's forms are held meanwhile")
+    contrast: float = Field(
+        default=1.0, ge=0, le=1, description="how far the contrast of each octave is brought to the style's"
+    )
 
 
 class GatysRecipe(_Recipe):

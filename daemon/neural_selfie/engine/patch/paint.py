@@ -14,7 +14,7 @@ from torch import Tensor
 from neural_selfie.engine.colour import mixed_palette, move_colours, palette_of
 from neural_selfie.engine.patch.atlas import build_atlas, draw_places, patches_at
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
-from neural_selfie.engine.patch.flow import combed_like
+from neural_selfie.engine.patch.finish import Styles, finished
 from neural_selfie.engine.patch.matching import fit_code, key_columns, propagate, search_all
 from neural_selfie.engine.patch.progress import Progress
 from neural_selfie.engine.patch.refine import octaves_of, transported
@@ -76,9 +76,12 @@ def paint(
         patches = patches_at(atlas, keys, recipe.patch_px)
         code = fit_code(patches, recipe.dimensions)
         columns = key_columns(code.of(patches))
-        for iteration in range(recipe.iterations):
+        passes = _passes(grid, recipe)
+        if passes < recipe.iterations:  # the photo comes in here that the passes left out would have let in
+            picture = (picture + weight * guide) / (1 + weight)
+        for iteration in range(recipe.iterations - passes, recipe.iterations):
             padded = grid.padded(picture)
-            work = _matching_work(grid, recipe) / recipe.iterations / (grid.rows * grid.columns)
+            work = _matching_work(grid, recipe) / passes / (grid.rows * grid.columns)
             found, divisor = search_all(
                 code.over(grid, padded), columns, recipe.coverage, generator, progress.counter(work)
             )
@@ -91,15 +94,20 @@ def paint(
             picture = (picture + share * guide) / (1 + share)
             style = float(distances(grid, padded, atlas, field).mean()) / patches.shape[1]
             progress.step(number, iteration, picture, guide, weight, style=style)
-        last = number == len(grids) - 1
-        octaves = octaves_of(images, _octave_count(grid, recipe.refine_px) if last else 1)
-        for iteration in range(recipe.refine_steps if last else recipe.scale_steps):
-            if last and iteration in {recipe.refine_steps // 2, recipe.refine_steps * 3 // 4}:
-                picture = combed_like(picture, octaves, shares, recipe.comb_px)
-            rate = recipe.refine_rate if last else recipe.scale_rate
-            picture, lack = transported(picture, octaves, shares, generator, rate)
+        if number == len(grids) - 1:
+            break
+        for iteration in range(recipe.scale_steps):
+            picture, lack = transported(picture, [images], shares, generator, recipe.scale_rate)
             progress.work(_step_work(grid))
             progress.step(number, recipe.iterations + iteration, picture, guide, weight, style=lack * lack)
+
+    def tell(step: int, now: Tensor, lack: float) -> None:
+        progress.work(_finishing_work(grid, recipe))
+        progress.step(number, recipe.iterations + step, now, guide, weight, style=lack * lack)
+
+    kept = resized(sitting.weights, grid.height, grid.width).clamp_min(0) * recipe.content_weight
+    wanted = Styles(octaves_of(images, _octave_count(grid, recipe.refine_px)), shares)
+    picture = finished(picture, (guide, kept), wanted, recipe, generator=generator, tell=tell)
     return picture.clamp(0, 1), progress.finished()
 
 
@@ -112,6 +120,11 @@ def _prepared(photo: Tensor, styles: Sequence[Tensor], shares: Sequence[float], 
         shares=tuple(shares),
         recipe=recipe,
     )
+
+
+def _passes(grid: Grid, recipe: PatchRecipe) -> int:
+    """Return how often patches are matched at a scale: at the fine ones once, for little moves there any more."""
+    return recipe.iterations if grid.stride == 1 else 1
 
 
 def _octave_count(grid: Grid, least_px: int) -> int:
@@ -137,13 +150,18 @@ def _grids(height: int, width: int, recipe: PatchRecipe) -> list[tuple[float, Gr
 def _matching_work(grid: Grid, recipe: PatchRecipe) -> float:
     search = recipe.keys * (recipe.dimensions + 30) * 1.2e-11
     vote = recipe.patch_px**2 * (2 + 5 * recipe.joins) * 1e-8
-    return recipe.iterations * grid.rows * grid.columns * (search + vote)
+    return _passes(grid, recipe) * grid.rows * grid.columns * (search + vote)
 
 
 def _step_work(grid: Grid) -> float:
     return 0.05 + grid.height * grid.width * 2e-7
 
 
+def _finishing_work(grid: Grid, recipe: PatchRecipe) -> float:
+    return _step_work(grid) * (2 + recipe.coarse_steps / 8)
+
+
 def _refining_work(grids: Sequence[tuple[float, Grid]], recipe: PatchRecipe) -> float:
     *coarser, (_, finest) = grids
-    return recipe.scale_steps * sum(_step_work(grid) for _, grid in coarser) + recipe.refine_steps * _step_work(finest)
+    refining = recipe.scale_steps * sum(_step_work(grid) for _, grid in coarser)
+    return refining + recipe.refine_steps * _finishing_work(finest, recipe)
