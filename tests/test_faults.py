@@ -17,7 +17,7 @@ from sickbed import ERRNOS, Sickbed, refused
 
 # What the daemon does in each folder; inbox, outbox and the others on one disk.
 SICK = {
-    "inbox": {"fsync", "rename"},
+    "inbox": {"fsync", "rename", "unlink"},
     "state/work": {"fsync", "rename", "unlink"},
     "state/rendered": {"create", "write", "fsync", "rename", "unlink", "mkdir"},
     "state/styles": {"create", "write", "fsync", "rename", "unlink"},

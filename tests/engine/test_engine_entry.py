@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neural_selfie.engine import GatysRecipe, PatchRecipe, Step, stylize
-from neural_selfie.engine.entry import ENGINE_VERSION
+from neural_selfie.engine.entry import ENGINE_VERSION, stylize_batch
 from neural_selfie.errors import EngineUnavailableError, WeightsUnavailableError
 
 QUICK = PatchRecipe(size=64, keys=512, iterations=2, scale_steps=1, refine_steps=2)
@@ -221,3 +221,22 @@ def test_gpu_repeats_itself() -> None:
     assert first.device.startswith("cuda")
     on_cpu = stylize(photo, styles, recipe, device="cpu").image
     assert first.image.mean((1, 2)).tolist() == pytest.approx(on_cpu.mean((1, 2)).tolist(), abs=0.03)
+
+
+def test_a_sweep_shares_its_coarse_scales() -> None:
+    """Variants of one batch have one beginning and an end of their own; the more weight, the nearer to the photo."""
+    photo, styles = noise(60, 80), [(noise(64, 48, 2), 1.0)]
+    weights = (4.0, 0.05, 0.3)
+    recipes = [QUICK.model_copy(update={"size": 80, "content_weight": weight}) for weight in weights]
+    other = QUICK.model_copy(update={"size": 80, "style_scale": 0.5})
+    *found, apart = stylize_batch(photo, styles, [*recipes, other], device="cpu")
+    last = max(step.scale for step in found[0].trace)
+    begun = [[step for step in each.trace if step.scale < last] for each in found]
+    assert begun[0] == begun[1] == begun[2]
+    assert begun[0]
+    assert apart.trace[: len(begun[0])] != tuple(begun[0])
+    ready = torch.nn.functional.interpolate(photo[None], (60, 80))[0]
+    away = [float((each.image - ready).square().mean()) for each in found]
+    assert away[0] < away[2] < away[1]
+    again = stylize_batch(photo, styles, recipes, device="cpu")
+    assert all(torch.equal(one.image, two.image) for one, two in zip(found, again, strict=True))

@@ -7,11 +7,11 @@ from torch import Tensor
 from neural_selfie.engine.colour import mixed_palette, move_colours, palette_of
 from neural_selfie.engine.patch.atlas import Places, build_atlas, draw_places, patches_at
 from neural_selfie.engine.patch.canvas import Grid, distances, rebuild
-from neural_selfie.engine.patch.contrast import contrasted, local_contrast
+from neural_selfie.engine.patch.contrast import contrasted, contrasts, local_contrast
 from neural_selfie.engine.patch.finish import forms
 from neural_selfie.engine.patch.flow import combed, direction
 from neural_selfie.engine.patch.matching import Code, fit_code, key_columns, propagate, search_all
-from neural_selfie.engine.patch.refine import octaves_of, quantiles, random_directions, transported
+from neural_selfie.engine.patch.refine import drawn_goals, octaves_of, quantiles, random_directions, transported
 from neural_selfie.engine.patch.weight_map import weight_map
 from neural_selfie.engine.pyramid import fit_long_edge, scales
 
@@ -164,7 +164,8 @@ def test_transport_brings_contrast_back() -> None:
     picture = torch.nn.functional.avg_pool2d(drawn(1, 3, 60, 60, seed=2), 3, 1, 1)[0]
     generator = torch.Generator().manual_seed(0)
     for _ in range(12):
-        picture, lack = transported(picture, octaves_of([style], 1), [1.0], generator, 1.0)
+        goals = drawn_goals(octaves_of([style], 1), [1.0], generator)
+        picture, lack = transported(picture, goals, generator, 1.0)
     assert float(picture.std()) == pytest.approx(float(style.std()), rel=0.1)
     assert lack < 0.1
 
@@ -177,13 +178,13 @@ def test_contrast_becomes_the_styles_and_lines_stay() -> None:
         3, -1, -1
     )
     octaves = octaves_of([style], 3)
-    found = contrasted(picture, octaves, [1.0], 1.0)
+    found = contrasted(picture, contrasts(octaves, [1.0]), 1.0)
     for was, now, (wanted,) in zip(octaves_of([picture], 3), octaves_of([found], 3), octaves, strict=True):
         before, after, aim = (quantiles(local_contrast(p).flatten()[None], 50) for p in (was[0], now[0], wanted))
         assert float((after - aim).abs().mean()) < 0.75 * float((before - aim).abs().mean())
     right, _, clear = direction(picture[0])
     assert float((direction(found[0])[0].abs() - right.abs()).abs()[clear > 0.8].median()) < 0.05
-    assert torch.equal(contrasted(picture, octaves, [1.0], 0.0), picture)
+    assert torch.equal(contrasted(picture, contrasts(octaves, [1.0]), 0.0), picture)
 
 
 def test_forms_are_neither_fine_nor_large() -> None:

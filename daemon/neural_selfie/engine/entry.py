@@ -104,8 +104,9 @@ def stylize_batch(
     """Given a photo, styles and the recipes of a sweep's variants, return their paintings in the same order.
 
     Those of the `gatys` engine that differ in weights and style scale only are painted together: they share the photo's
-    features and the first three fifths of the work, so the same variant alone comes out a little different. Everything
-    else is as in `stylize`.
+    features and the first three fifths of the work; those of `patch` that differ in content weight, forms and contrast
+    share all scales but the last. So the same variant alone comes out a little different. Everything else is as in
+    `stylize`.
     """
     chosen = choose_device(device)
     order = Order(photo, styles, shares_of(styles), chosen, seed, weights, masks, cache, start)
@@ -124,7 +125,7 @@ def stylize_batch(
 def _painted(order: Order, recipes: Sequence[Recipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:
     """Given recipes that are alike, or one, return their paintings."""
     if isinstance(recipes[0], PatchRecipe):
-        return [_patch(order, recipes[0], on_step)]
+        return _patch(order, [recipe for recipe in recipes if isinstance(recipe, PatchRecipe)], on_step)
     if isinstance(recipes[0], FeedforwardRecipe):
         return [_feedforward(order, recipes[0], on_step)]
     return _gatys(order, [recipe for recipe in recipes if isinstance(recipe, GatysRecipe)], on_step)
@@ -148,13 +149,13 @@ def _share_of(on_step: Callable[[Step], None], number: int, count: int) -> Calla
     return lambda step: on_step(replace(step, fraction=(number + step.fraction) / count))
 
 
-def _patch(order: Order, recipe: PatchRecipe, on_step: Callable[[Step], None] | None) -> Stylized:
-    ready = order.ready(recipe)
+def _patch(order: Order, recipes: Sequence[PatchRecipe], on_step: Callable[[Step], None] | None) -> list[Stylized]:
+    ready = order.ready(recipes[0])
     size = height, width = ready.shape[1], ready.shape[2]
-    canvas = widened(ready, 3 * recipe.patch_px)
-    painted, trace = paint(canvas, order.clean_styles(), order.shares, recipe, seed=order.seed, on_step=on_step)
-    image = painted[:, :height, :width].cpu().clone()
-    return Stylized(image, trace, device_name(order.device), "float32", warnings_of(order.styles, recipe, size))
+    canvas = widened(ready, 3 * recipes[0].patch_px)
+    painted = paint(canvas, order.clean_styles(), order.shares, recipes, seed=order.seed, on_step=on_step)
+    named = device_name(order.device), "float32", warnings_of(order.styles, recipes[0], size)
+    return [Stylized(picture[:, :height, :width].cpu().clone(), trace, *named) for picture, trace in painted]
 
 
 def _feedforward(order: Order, recipe: FeedforwardRecipe, on_step: Callable[[Step], None] | None) -> Stylized:

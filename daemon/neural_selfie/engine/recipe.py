@@ -217,8 +217,10 @@ type_of: dict[str, type[PatchRecipe | GatysRecipe | FeedforwardRecipe]] = {
 Recipe = PatchRecipe | GatysRecipe | FeedforwardRecipe
 NETWORKED = frozenset({"gatys", "feedforward"})  # engines that need a file of weights
 
-# The numbers in which recipes of gatys may differ that are painted as one batch; in all others they are equal.
+# The numbers in which recipes may differ that are painted as one batch; in all others they are equal.
 BATCHED = ("content_weight", "style_weight", "tv_weight", "style_scale")
+PATCH_BATCHED = ("content_weight", "forms", "contrast")
+BATCHED_OF: Mapping[str, tuple[str, ...]] = {"gatys": BATCHED, "patch": PATCH_BATCHED}
 
 
 def apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
@@ -228,5 +230,5 @@ def apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
 
 def alike(one: Recipe, other: Recipe) -> bool:
     """Given two recipes, say whether their pictures of one photo can be painted as one batch."""
-    gatys = isinstance(one, GatysRecipe) and isinstance(other, GatysRecipe)
-    return gatys and apart(one.model_dump(), other.model_dump()) <= set(BATCHED)
+    free = set(BATCHED_OF.get(one.engine, ()))
+    return bool(free) and type(one) is type(other) and apart(one.model_dump(), other.model_dump()) <= free

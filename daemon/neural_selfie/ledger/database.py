@@ -114,13 +114,14 @@ def open_database(state: Path, *, read_only: bool = False) -> Database:
 
 def _refuse_strangers(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     """Given a fresh connection, raise ConfigError unless the file is empty or a ledger of a version known here."""
+    # Asked first: a ledger that is made between the two questions counts as empty, not as one of an older version.
+    empty = _number(connection, "SELECT count(*) FROM sqlite_master") == 0
     version = _number(connection, "PRAGMA user_version")
     if version > len(MIGRATIONS):
         raise ConfigError(
             f"The ledger {str(path)!r} was written by a newer version of neural-selfie (ledger version {version}, "
             f"this one knows {len(MIGRATIONS)}). Install that version again, or set `state` to another folder."
         )
-    empty = _number(connection, "SELECT count(*) FROM sqlite_master") == 0
     if empty and read_only:
         raise FileNotFoundError(f"The ledger {str(path)!r} is still empty.")
     if not empty and _number(connection, "PRAGMA application_id") != APPLICATION_ID:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from neural_selfie.engine.recipe import BATCHED, apart
+from neural_selfie.engine.recipe import BATCHED_OF, apart
 from neural_selfie.model import Plan, Task
 
-ENGINES: Final = frozenset({"gatys"})  # a batch of `patch` would only make the first picture wait for the last
 # The photo's and the styles' features are computed once for all; by eight that is spread thin enough. More would only
 # take more memory, make the first picture wait longer, and lose more when the worker dies.
 CEILING: Final = 8
@@ -19,15 +18,15 @@ CEILING: Final = 8
 def batchable(plan: Plan, other: Plan) -> bool:
     """Given two plans for one photo, return whether they are painted in one go.
 
-    They are variants of the same sweep that differ in numbers of BATCHED only; seed, styles, mask, start image,
-    weights, size and format are the same. All that differs stands in `variant`, so from one recipe and the variants
-    follow the others.
+    They are variants of the same sweep that differ in numbers of the engine's BATCHED_OF only; seed, styles, mask,
+    start image, weights, size and format are the same. All that differs stands in `variant`, so from one recipe and
+    the variants follow the others.
     """
-    if plan.engine not in ENGINES or plan.variant.keys() != other.variant.keys():
+    if plan.engine not in BATCHED_OF or plan.variant.keys() != other.variant.keys():
         return False
     if replace(plan, variant={}, recipe={}) != replace(other, variant={}, recipe={}):
         return False
-    return apart(plan.recipe, other.recipe) <= plan.variant.keys() & set(BATCHED)
+    return apart(plan.recipe, other.recipe) <= plan.variant.keys() & set(BATCHED_OF[plan.engine])
 
 
 def batches(plans: Sequence[Plan]) -> list[list[int]]:

@@ -21,23 +21,27 @@ _ROUNDS = 2  # an octave's contrast is only partly its own band's, so one gain f
 _MOST = 2.0  # times as much contrast, or as little; by eye: above, the grain of flat parts is lifted out of them
 
 
-def contrasted(picture: Tensor, octaves: Sequence[Sequence[Tensor]], shares: Sequence[float], amount: float) -> Tensor:
-    """Given a picture (3, H, W) and the style images at each octave, fine to coarse, return it with their contrast.
+def contrasts(octaves: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[Tensor]:
+    """Given style images at each octave and their shares (sum 1), return the wanted quantiles (512,) of each octave."""
+    return [_curve(images, shares) for images in octaves]
+
+
+def contrasted(picture: Tensor, curves: Sequence[Tensor], amount: float) -> Tensor:
+    """Given a picture (3, H, W) and the `contrasts` of each octave, fine to coarse, return it with them.
 
     `amount` 0 changes nothing, 1 takes the whole way. Values may leave 0..1.
     """
     if amount <= 0:
         return picture
     pictures = [picture]
-    while len(pictures) < len(octaves):
+    while len(pictures) < len(curves):
         pictures.append(halved(pictures[-1]))
     rebuilt: Tensor | None = None
-    for own, images in zip(reversed(pictures), reversed(octaves), strict=True):
+    for own, wanted in zip(reversed(pictures), reversed(curves), strict=True):
         height, width = own.shape[1:]
         below = resized(halved(own), height, width)
         band = own - below
         base = below if rebuilt is None else resized(rebuilt, height, width)
-        wanted = _curve(images, shares)
         for _ in range(_ROUNDS):
             gain = _gain(local_contrast(base + band), wanted)
             band = band * (1 + amount * (gain - 1))

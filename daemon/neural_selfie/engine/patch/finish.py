@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_selfie.engine.patch.contrast import contrasted
+from neural_selfie.engine.patch.contrast import contrasted, contrasts
 from neural_selfie.engine.patch.flow import combed_like
-from neural_selfie.engine.patch.refine import transported
+from neural_selfie.engine.patch.refine import Goal, drawn_goals, transported
 from neural_selfie.engine.pyramid import halved, resized
 from neural_selfie.engine.recipe import PatchRecipe
 
@@ -24,40 +24,57 @@ _COARSE = 2  # octaves left out while the coarse ones are moved further: they co
 
 
 @dataclass(frozen=True, slots=True)
-class Styles:
-    """The style images at each octave, fine to coarse, and their shares (sum 1)."""
+class Wanted:
+    """The style images at each octave, fine to coarse, their shares (sum 1), and each octave's contrasts."""
 
     octaves: Sequence[Sequence[Tensor]]
     shares: Sequence[float]
+    contrasts: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, octaves: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> "Wanted":
+        """Given the images at each octave and their shares, return all that is wanted of them."""
+        return cls(octaves, shares, contrasts(octaves, shares))
+
+    def goals(self, generator: torch.Generator, leave_out: int = 0) -> list[Goal]:
+        """Return new directions for a step of all octaves but the finest `leave_out`."""
+        return drawn_goals(self.octaves[leave_out:], self.shares, generator)
 
 
 def finished(
-    picture: Tensor,
+    pictures: Sequence[Tensor],
     photo: tuple[Tensor, Tensor],
-    styles: Styles,
-    recipe: PatchRecipe,
+    wanted: Wanted,
+    recipes: Sequence[PatchRecipe],
     *,
     generator: torch.Generator,
-    tell: Callable[[int, Tensor, float], None],
-) -> Tensor:
-    """Given the matched picture (3, H, W) and the recoloured photo with its weights (1, H, W), return it finished.
+    tell: Callable[[int, int, Tensor, float], None],
+) -> list[Tensor]:
+    """Given the variants' matched pictures and the recoloured photo (3, H, W) with its map (1, H, W), finish them.
 
-    `tell` gets the number of each step, the picture, and what its patches lacked: a root mean square.
+    `tell` gets a variant's number, the step's, the picture, and what its patches lacked: a root mean square.
     """
-    (guide, weight), octaves, shares = photo, styles.octaves, styles.shares
-    held = (recipe.forms * weight).clamp(max=_MOST_HELD)
-    steps = recipe.refine_steps
+    guide, weights = photo
+    steps, now = recipes[0].refine_steps, list(pictures)
     for step in range(steps):
-        if step in {steps // 2, steps * 3 // 4}:
-            picture = combed_like(picture, octaves, shares, recipe.comb_px)
-        if recipe.forms > 0:
-            picture = picture + held * forms(guide - picture)
-        picture = _coarsely_moved(picture, styles, recipe, generator)
-        if step % 2:
-            picture = contrasted(picture, octaves, shares, recipe.contrast)
-        picture, lack = transported(picture, octaves, shares, generator, recipe.refine_rate)
-        tell(step, picture, lack)
-    return contrasted(picture, octaves, shares, recipe.contrast)
+        coarse = [wanted.goals(generator, _COARSE) for _ in range(recipes[0].coarse_steps)]
+        goals, state = wanted.goals(generator), generator.get_state()
+        for variant, recipe in enumerate(recipes):
+            generator.set_state(state)  # each as if it were alone
+            picture = now[variant]
+            if step in {steps // 2, steps * 3 // 4}:
+                picture = combed_like(picture, wanted.octaves, wanted.shares, recipe.comb_px)
+            if recipe.forms > 0:
+                held = (recipe.forms * recipe.content_weight * weights).clamp(max=_MOST_HELD)
+                picture = picture + held * forms(guide - picture)
+            picture = _coarsely_moved(picture, coarse, recipe.refine_rate, generator)
+            if step % 2:
+                picture = contrasted(picture, wanted.contrasts, recipe.contrast)
+            now[variant], lack = transported(picture, goals, generator, recipe.refine_rate)
+            tell(variant, step, now[variant], lack)
+    return [
+        contrasted(picture, wanted.contrasts, recipe.contrast) for picture, recipe in zip(now, recipes, strict=True)
+    ]
 
 
 def forms(picture: Tensor) -> Tensor:
@@ -71,18 +88,12 @@ def forms(picture: Tensor) -> Tensor:
 
 
 def _coarsely_moved(
-    picture: Tensor,
-    styles: Styles,
-    recipe: PatchRecipe,
-    generator: torch.Generator,
+    picture: Tensor, steps: Sequence[Sequence[Goal]], rate: float, generator: torch.Generator
 ) -> Tensor:
-    octaves = styles.octaves[_COARSE:]
-    if not octaves or recipe.coarse_steps == 0:
-        return picture
     small = picture
     for _ in range(_COARSE):
         small = halved(small)
     moved = small
-    for _ in range(recipe.coarse_steps):
-        moved, _lack = transported(moved, octaves, styles.shares, generator, recipe.refine_rate)
+    for goals in steps:
+        moved, _lack = transported(moved, goals, generator, rate)
     return picture + resized(moved - small, picture.shape[1], picture.shape[2])

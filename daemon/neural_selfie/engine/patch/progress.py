@@ -26,7 +26,7 @@ class Progress:
     predicted: float
     on_step: Callable[[Step], None] | None = None
     started: float = field(default_factory=time.monotonic)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[tuple[int | None, Step]] = field(default_factory=list)
     latest: Step = _NOTHING_YET
     done: float = 0.0
 
@@ -40,18 +40,34 @@ class Progress:
         """Given the work of one item, return a function that counts items."""
         return lambda items: self.work(items * amount)
 
-    def step(self, scale: int, iteration: int, picture: Tensor, guide: Tensor, weight: Tensor, *, style: float) -> None:
-        """Given the picture after an iteration, the photo it follows and its weights, keep and report a step."""
+    def step(
+        self,
+        scale: int,
+        iteration: int,
+        seen: tuple[Tensor, Tensor, Tensor],
+        *,
+        style: float,
+        variant: int | None = None,
+    ) -> None:
+        """Given the picture after an iteration, the photo it follows and its weights, keep and report a step.
+
+        Without a variant's number it is a step of all variants.
+        """
+        picture, guide, weight = seen
         content = float(((picture - guide).square().mean(0) * weight[0]).mean())
         down, right = picture[:, 1:] - picture[:, :-1], picture[:, :, 1:] - picture[:, :, :-1]
         tv = float(down.abs().mean() + right.abs().mean())
         self._tell(Step(scale, iteration, content, style, tv, style + content, 0.0, 0.0))
-        self.steps.append(self.latest)
+        self.steps.append((variant, self.latest))
 
-    def finished(self) -> tuple[Step, ...]:
-        """Return the trace; its last step, reported once more, has fraction 1."""
+    def finished(self, variants: int = 1) -> list[tuple[Step, ...]]:
+        """Return each variant's trace; the last step, reported once more, has fraction 1."""
         self._tell(self.latest, fraction=1.0)
-        return (*self.steps[:-1], self.latest)
+        traces = []
+        for variant in range(variants):
+            own = [step for of, step in self.steps if of is None or of == variant]
+            traces.append((*own[:-1], replace(own[-1], fraction=1.0, seconds=self.latest.seconds)))
+        return traces
 
     def _tell(self, step: Step, fraction: float = 0.0) -> None:
         reached = max(self.latest.fraction, fraction, min(0.999, self.done / self.predicted))

@@ -6,6 +6,7 @@ steps for every pixel end in static; here each patch moves by what it lacks (Pit
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,47 +22,60 @@ _LEAST_SHARE = 0.4  # of the patches that overlap in the middle of a picture
 _SAMPLES = 40_000  # patches per octave and step, drawn on a lattice with a random offset
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Random directions (16, 3, 5, 5) and the ascending answers (16, M) that the style images give to them."""
+
+    filters: Tensor
+    wanted: Tensor
+
+
+def drawn_goals(octaves: Sequence[Sequence[Tensor]], shares: Sequence[float], generator: torch.Generator) -> list[Goal]:
+    """Given the style images at each octave, fine to coarse, and shares (sum 1), return new directions for a step.
+
+    The variants of a sweep take the same ones: what the style answers is computed once.
+    """
+    goals = []
+    for images in octaves:
+        filters = random_directions(_DIRECTIONS, _PATCH_PX, generator).to(images[0].device)
+        wanted = []
+        for image, share in zip(images, shares, strict=True):
+            answers = projected(image, filters, lattice(image.shape[1], image.shape[2], generator)).flatten(1)
+            wanted.append(quantiles(answers, max(1, round(share * _SAMPLES))) if len(images) > 1 else answers)
+        goals.append(Goal(filters, _ascending(torch.cat(wanted, 1))))
+    return goals
+
+
 def transported(
-    picture: Tensor,
-    octaves: Sequence[Sequence[Tensor]],
-    shares: Sequence[float],
-    generator: torch.Generator,
-    rate: float,
+    picture: Tensor, goals: Sequence[Goal], generator: torch.Generator, rate: float
 ) -> tuple[Tensor, float]:
-    """Given a picture (3, H, W) and the style images at each octave, fine to coarse, return it one step nearer.
+    """Given a picture (3, H, W) and the goals at each octave, fine to coarse, return it one step nearer.
 
     `rate` 1 gives each patch all that it lacks along this step's directions. Also return what the patches lacked at
     the finest octave: a root mean square.
     """
     lack = 0.0
-    for number in reversed(range(len(octaves))):
+    for number in reversed(range(len(goals))):
         small = picture
         for _ in range(number):
             small = halved(small)
-        change, lack = lacking(small, octaves[number], shares, generator)
+        change, lack = lacking(small, goals[number], generator)
         picture = picture + rate * resized(change, picture.shape[1], picture.shape[2])
     return picture, lack
 
 
-def lacking(
-    picture: Tensor, images: Sequence[Tensor], shares: Sequence[float], generator: torch.Generator
-) -> tuple[Tensor, float]:
-    """Given a picture and style images with shares (sum 1), return what to add (3, H, W), and its root mean square.
+def lacking(picture: Tensor, goal: Goal, generator: torch.Generator) -> tuple[Tensor, float]:
+    """Given a picture and a goal, return what to add (3, H, W), and its root mean square.
 
     Where few patches overlap, along the border, a step goes less far: one patch alone takes any colour.
     """
-    filters = random_directions(_DIRECTIONS, _PATCH_PX, generator).to(picture.device)
-    wanted = []
-    for image, share in zip(images, shares, strict=True):
-        answers = projected(image, filters, lattice(image.shape[1], image.shape[2], generator)).flatten(1)
-        wanted.append(quantiles(answers, max(1, round(share * _SAMPLES))) if len(images) > 1 else answers)
     place = stride, down, right = lattice(picture.shape[1], picture.shape[2], generator)
-    answers = projected(picture, filters, place)
+    answers = projected(picture, goal.filters, place)
     flat = answers.flatten(1)
-    goal = quantiles(torch.cat(wanted, 1), flat.shape[1])
-    lack = torch.empty_like(flat).scatter_(1, _order(flat), goal) - flat
-    moved = functional.conv_transpose2d(lack.view_as(answers)[None], filters, stride=stride)[0]
-    ones = torch.ones_like(filters[:1, :1])
+    aim = resampled(goal.wanted, flat.shape[1])
+    lack = torch.empty_like(flat).scatter_(1, _order(flat), aim) - flat
+    moved = functional.conv_transpose2d(lack.view_as(answers)[None], goal.filters, stride=stride)[0]
+    ones = torch.ones_like(goal.filters[:1, :1])
     overlaps = functional.conv_transpose2d(torch.ones_like(answers[None, :1]), ones, stride=stride)[0]
     change = torch.zeros_like(picture)
     inside = slice(down, down + moved.shape[1]), slice(right, right + moved.shape[2])
@@ -104,11 +118,15 @@ def projected(picture: Tensor, filters: Tensor, place: tuple[int, int, int]) -> 
 
 def quantiles(answers: Tensor, count: int) -> Tensor:
     """Given answers (filters, M), return `count` ascending values per filter that have the same distribution."""
-    ordered = _ascending(answers)
-    if count == answers.shape[1]:
+    return resampled(_ascending(answers), count)
+
+
+def resampled(ordered: Tensor, count: int) -> Tensor:
+    """Given ascending values (filters, M), return `count` of them per filter, evenly chosen or repeated."""
+    if count == ordered.shape[1]:
         return ordered
-    position = (torch.arange(count, device=answers.device, dtype=torch.float64) + 0.5) * (answers.shape[1] / count)
-    return ordered.index_select(1, position.long().clamp_max(answers.shape[1] - 1))
+    position = (torch.arange(count, device=ordered.device, dtype=torch.float64) + 0.5) * (ordered.shape[1] / count)
+    return ordered.index_select(1, position.long().clamp_max(ordered.shape[1] - 1))
 
 
 # NumPy sorts rows on a CPU up to three times as fast as torch 2.15: 16 x 43,000 on one core in 16 ms instead of 55, and
