@@ -70,6 +70,9 @@ def test_folders_that_a_unit_hides() -> None:
     assert "ProtectHome" in the_trouble(unit.judged(UNIT, {"inbox": Path("/home/ann/inbox")}, CONFIG, 0))
     assert "a /tmp of its own" in the_trouble(unit.judged(UNIT, {"inbox": Path("/tmp/inbox")}, CONFIG, 0))  # noqa: S108
     assert the_trouble(unit.judged({}, FOLDERS, CONFIG, 0)) == ""
+    assert unit.makes(UNIT, FOLDERS["state"])
+    assert not unit.makes(UNIT, FOLDERS["inbox"])
+    assert not unit.makes({}, FOLDERS["state"])
 
 
 def test_people_on_the_share() -> None:
@@ -96,6 +99,18 @@ def test_people_on_the_share() -> None:
         ),
         (Torch(build="12.8"), NO_CARD, GpuWorkers(gpus=(0,)), "wrong gpu: .*shows no GPU.*workers: cpu"),
         (CUDA, CARD, GpuWorkers(gpus=(0, 1)), "wrong gpu: workers.gpus names 1; torch sees 1"),
+        (
+            Torch(build="12.8", gpus=("GTX 980",), broken=("GPU 0: no kernel image",)),
+            CARD,
+            GpuWorkers(gpus=(0,)),
+            "wrong gpu: .*no kernel image.*build of torch for this GPU",
+        ),
+        (
+            Torch(build="12.8", complaint="The driver is too old."),
+            CARD,
+            GpuWorkers(gpus=(0,)),
+            "wrong gpu: .*The driver is too old.*Renew the driver",
+        ),
         (Torch(build="12.8"), Gpus((), None, 1), "auto", "warning gpu: .*no driver is loaded.*Install"),
     ],
 )

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Generic, NoReturn, Self, TypeVar
@@ -82,8 +83,10 @@ class Question(Generic[Answer]):
         self._said.close()
         if self._process.poll() is None:
             self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
+            try:
                 self._process.wait(_FAREWELL_SECONDS)
+            except subprocess.TimeoutExpired:  # until the share answers; a thread that nobody waits for takes note
+                threading.Thread(target=self._process.wait, daemon=True).start()
 
 
 def answer() -> None:

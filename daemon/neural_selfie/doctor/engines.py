@@ -4,6 +4,7 @@ torch is loaded by `ask` only, which runs in a process of its own; the judgement
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ _CUDA_BUILD = "Install torch's build with CUDA (pytorch.org, Get Started), or se
 class Torch:
     """What torch says of itself: `build` of CUDA or ROCm, or None for a build without; `gpus` by name.
 
+    `complaint`: what it says where it cannot use a GPU; `broken`: the same by GPU, for those that compute nothing.
     `networks`: what each weights file is ("VGG-19"); `faults`: why a file cannot be used. `trouble`: why there is no
     torch at all.
     """
@@ -33,6 +35,8 @@ class Torch:
     build: str | None = None
     gpus: tuple[str, ...] = ()
     threads: int = 1
+    complaint: str = ""
+    broken: tuple[str, ...] = ()
     networks: Mapping[Path, str] = field(default_factory=dict)
     faults: Mapping[Path, str] = field(default_factory=dict)
     trouble: str | None = None
@@ -53,16 +57,33 @@ def ask(files: tuple[Path, ...]) -> Torch:
         import torch  # noqa: PLC0415 - never in the doctor's own process
     except (ImportError, OSError, RuntimeError) as error:
         return Torch(trouble=str(error).splitlines()[0] if str(error) else type(error).__name__)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    broken = [_trial(index) for index in range(count)]
     entries = [models.inspected(path) for path in files]
     return Torch(
         version=str(torch.__version__),
         build=torch.version.cuda or torch.version.hip,
         gpus=tuple(torch.cuda.get_device_name(index) for index in range(count)),
         threads=torch.get_num_threads(),
+        complaint=str(complaints[-1].message).splitlines()[0] if complaints else "",
+        broken=tuple(f"GPU {index}: {why}" for index, why in enumerate(broken) if why),
         networks={entry.path: entry.network for entry in entries if entry.network is not None},
         faults={entry.path: entry.fault for entry in entries if entry.fault is not None},
     )
+
+
+def _trial(index: int) -> str:
+    """Let a GPU add two numbers; return why that fails, "" where it does not, or where it is only busy."""
+    import torch  # noqa: PLC0415 - see `ask`
+
+    try:
+        torch.ones(2, device=f"cuda:{index}").sum().item()
+    except RuntimeError as error:
+        said = str(error).splitlines()[0]
+        return "" if "out of memory" in said or "busy" in said else said
+    return ""
 
 
 def seen_gpus() -> Gpus:
@@ -98,11 +119,14 @@ def devices(torch: Torch, gpus: Gpus, settings: Settings) -> Iterator[Finding]:
     elif torch.build is None:
         yield wrong("gpu", f"workers wants {', '.join(wanted)}, and torch was built without CUDA.", _CUDA_BUILD)
     elif not torch.gpus:
-        yield _unusable(gpus, wanted)
+        yield _unusable(torch, gpus, wanted)
     elif isinstance(settings.workers, GpuWorkers) and max(settings.workers.gpus) >= len(torch.gpus):
         numbers = ", ".join(str(number) for number in settings.workers.gpus if number >= len(torch.gpus))
         says = f"workers.gpus names {numbers}; torch sees {len(torch.gpus)}, counted from 0."
         yield wrong("gpu", says, "Name only those in `workers: {gpus: [...]}`, or set `workers: auto`.")
+    elif torch.broken:
+        mend = "Install a build of torch for this GPU (pytorch.org, Get Started), or name another one in `workers`."
+        yield wrong("gpu", f"torch cannot compute on it: {'; '.join(torch.broken)}.", mend)
     else:
         yield ok("gpu", f"Paints on {', '.join(torch.gpus)}.")
 
@@ -115,14 +139,14 @@ def _on_the_cpu(torch: Torch, gpus: Gpus, settings: Settings) -> Iterator[Findin
         yield ok("gpu", f"Paints on the CPU with {torch.threads} threads.")
 
 
-def _unusable(gpus: Gpus, wanted: tuple[str, ...]) -> Finding:
+def _unusable(torch: Torch, gpus: Gpus, wanted: tuple[str, ...]) -> Finding:
     if not gpus.nodes:
         says = f"workers wants {', '.join(wanted)}, and this machine shows no GPU."
         return wrong("gpu", says, "Install NVIDIA's driver and restart, or set `workers: cpu`.")
     if "nvidia-uvm" not in gpus.nodes:
         says = "The GPU is there, but the driver's part for computing (nvidia_uvm) is not loaded."
         return wrong("gpu", says, "`sudo modprobe nvidia_uvm`, or `sudo nvidia-modprobe -u`.")
-    says = f"The GPU is there ({gpus.driver or 'driver unknown'}), but torch cannot use it."
+    says = f"The GPU is there ({gpus.driver or 'driver unknown'}), but torch cannot use it. {torch.complaint}"
     return wrong("gpu", says, "Renew the driver (`nvidia-smi` shows what it can), or let this user open /dev/nvidia*.")
 
 

@@ -77,26 +77,35 @@ def examine_house(loaded: Loaded, patience_seconds: float) -> list[Finding]:
     """
     settings = loaded.settings
     service = unit.properties()
-    with Question(ledger.owner, settings.state) as asked:
+    with Question(folders.owner, settings.state) as asked:
         owner, known = _answer(asked, time.monotonic() + patience_seconds, lambda _: (None, False))
-    user = None if owner is None else machine.service_user(owner)
+    user = machine.service_user(unit.uid(service) if owner is None else owner)
     places = _places(settings)
+
+    def absent(name: str) -> folders.Absent:
+        if known:
+            return "lost"
+        return "unit" if unit.makes(service, places[name]) else "new"
+
     with ExitStack() as stack:
 
         def ask(function: Callable[..., list[Finding]], *arguments: object) -> Question[list[Finding]]:
             return stack.enter_context(Question(function, *arguments, user=user))
 
-        looks = {name: stack.enter_context(_look(settings, name, known=known, user=user)) for name in places}
+        looks = {name: stack.enter_context(_look(settings, name, absent(name), user)) for name in places}
         others = {
+            "config": ask(folders.readable, loaded.path),
             "events": ask(watching.look, settings.inbox, settings.watch.polling, settings.watch.ignore),
             "ledger": ask(ledger.look, settings.state),
             "layout": ask(presets.overlaps, loaded),
-            "presets": ask(presets.images, loaded),
         }
+        images = ask(presets.images, loaded)
         until = time.monotonic() + patience_seconds
         looked = {name: _answer(each, until, partial(_silent, name, places[name])) for name, each in looks.items()}
         told = {name: _answer(each, until, partial(_unanswered, name)) for name, each in others.items()}
-    found = list(machine.user(owner))
+        until += 2 * patience_seconds  # many large style images take their time
+        told["presets"] = _answer(images, until, partial(_unanswered, "presets"))
+    found = list(machine.user(user.uid if user else owner))
     for name, folder in places.items():
         found += looked[name].findings
         if name in {"inbox", "outbox"} and unit.is_installed(service):
@@ -113,29 +122,36 @@ def _places(settings: Settings) -> dict[str, Path]:
     return {**places, "state": settings.state}
 
 
-def _look(settings: Settings, name: str, *, known: bool, user: User | None) -> Question[Looked]:
+def _look(settings: Settings, name: str, absent: folders.Absent, user: User | None) -> Question[Looked]:
     folder = _places(settings)[name]
-    free_mib = settings.disks.free_mib
-    look = partial(folders.look, fills=folder in settings.filling_folders, known=known)
-    return Question(look, name, folder, free_mib, user=user)
+    look = partial(folders.look, fills=folder in settings.filling_folders, absent=absent)
+    return Question(look, name, folder, settings.disks.free_mib, user=user)
 
 
-def _answer(question: Question[Answer], until: float, otherwise: Callable[[str], Answer]) -> Answer:
+def _answer(question: Question[Answer], until: float, otherwise: Callable[[Exception], Answer]) -> Answer:
     """Return the answer, or what `otherwise` makes of the reason why there is none by then (monotonic seconds)."""
     try:
         return question.answer(max(0.0, until - time.monotonic()))
-    except NoAnswerError as error:
-        return otherwise(str(error))
     except Exception as error:  # noqa: BLE001 - one check that fails must not hide what the others found
-        return otherwise(f"{type(error).__name__}: {error}")
+        return otherwise(error)
 
 
-def _silent(name: str, folder: Path, why: str) -> Looked:
-    return Looked((wrong(name, f"{shown(folder)} cannot be looked at: {why}.", _HANGS),))
+def _silent(name: str, folder: Path, error: Exception) -> Looked:
+    return Looked((_unseen(name, shown(folder), error),))
 
 
-def _unanswered(name: str, why: str) -> list[Finding]:
-    return [wrong(name, f"This cannot be looked at: {why}.", _HANGS)]
+def _unanswered(name: str, error: Exception) -> list[Finding]:
+    return [_unseen(name, "This", error)]
+
+
+def _unseen(name: str, what: str, error: Exception) -> Finding:
+    if isinstance(error, NoAnswerError):
+        return wrong(name, f"{what} cannot be looked at: {error}.", _HANGS)
+    if isinstance(error, PermissionError):
+        mend = "Install the program where the daemon's user may read it, such as /opt/neural-selfie."
+        return wrong(name, f"{what} cannot be looked at: {error.filename}: {error.strerror}.", mend)
+    mend = "Try again; if it stays so, report it as a fault of this program."
+    return wrong(name, f"{what} cannot be looked at: {type(error).__name__}: {error}.", mend)
 
 
 def _disks(looked: Mapping[str, Looked]) -> Iterator[Finding]:
@@ -162,4 +178,4 @@ def _examine_engines(loaded: Loaded) -> list[Finding]:
 
 def _told(torch: Question[engines.Torch]) -> engines.Torch:
     until = time.monotonic() + _TORCH_SECONDS
-    return _answer(torch, until, lambda why: engines.Torch(trouble=why))
+    return _answer(torch, until, lambda error: engines.Torch(trouble=str(error)))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from neural_selfie import files
 from neural_selfie.doctor.apart import in_order
@@ -26,6 +27,9 @@ _LEFT_SECONDS = 3600.0  # a probe of this age was left by somebody who was kille
 _SKEW_SECONDS = 10.0  # FAT keeps times to two seconds, NFS and SMB cache them for a few
 _FEW_FILES = 1000
 _GIB = 1 << 30
+Absent = Literal[
+    "lost", "unit", "new"
+]  # a daemon has run here, systemd makes it, or the daemon does at its first start
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,20 @@ class Looked:
     mode: int = 0
 
 
-def look(name: str, folder: Path, free_mib: int | None, *, fills: bool, known: bool) -> Looked:
+def owner(state: Path) -> tuple[int | None, bool]:
+    """Given the state folder, return whose it is, or None if it is not there, and whether a daemon has run with it."""
+    try:
+        whose = state.stat().st_uid
+    except OSError:
+        return None, False
+    return whose, (state / "ledger.sqlite3").exists()
+
+
+def look(name: str, folder: Path, free_mib: int | None, *, fills: bool, absent: Absent) -> Looked:
     """Given what a folder is to the daemon ("inbox") and where it is, return what is well and wrong with it.
 
-    `free_mib` as in the configuration, `fills`: whether its disk has to have that much; `known`: a daemon has run
-    here, so that the folder has to be there.
+    `free_mib` as in the configuration, `fills`: whether its disk has to have that much; `absent`: what it means
+    if it is not there.
     """
     fstab = Path("/etc/fstab")
     mounts = Path("/proc/self/mounts").read_text(errors="surrogateescape")
@@ -53,7 +66,7 @@ def look(name: str, folder: Path, free_mib: int | None, *, fills: bool, known: b
         return Looked((wrong(name, f"What /etc/fstab mounts at {shown(point)} is not mounted.", mend),))
     try:
         with storage.storage_errors(f"the {name} folder {shown(folder)} cannot be used"):
-            return _look(name, folder, free_mib, fills=fills, known=known)
+            return _look(name, folder, free_mib, fills=fills, absent=absent)
     except (StorageUnavailableError, PermissionDeniedError) as error:
         return Looked((of_error(name, error),))
     except OSError as error:
@@ -61,11 +74,11 @@ def look(name: str, folder: Path, free_mib: int | None, *, fills: bool, known: b
         return Looked((wrong(name, says, "Look into the system's log (`journalctl -k`), or set another folder."),))
 
 
-def _look(name: str, folder: Path, free_mib: int | None, *, fills: bool, known: bool) -> Looked:
+def _look(name: str, folder: Path, free_mib: int | None, *, fills: bool, absent: Absent) -> Looked:
     try:
         facts = folder.stat()
     except FileNotFoundError:
-        return Looked((missing(name, folder, known=known),))
+        return Looked((missing(name, folder, absent),))
     except NotADirectoryError:
         return Looked((_no_folder(name, folder),))
     if not stat.S_ISDIR(facts.st_mode):
@@ -92,11 +105,23 @@ def _no_folder(name: str, folder: Path) -> Finding:
     return wrong(name, f"{shown(folder)} is not a folder, or lies below a file.", mend)
 
 
-def missing(name: str, folder: Path, *, known: bool) -> Finding:
-    """Given a folder that is not there, return what that means: the daemon makes it at its first start, if it may."""
+def readable(path: Path | None) -> list[Finding]:
+    """Given the configuration file, return a finding if the user who looks may not read it."""
+    if path is None or os.access(path, os.R_OK):
+        return []
+    says = f"{shown(path)} may not be read by the user with id {os.geteuid()}."
+    return [
+        wrong("config.readable", says, f"`sudo chgrp neural-selfie {shown(path)} && sudo chmod 640 {shown(path)}`.")
+    ]
+
+
+def missing(name: str, folder: Path, absent: Absent) -> Finding:
+    """Given a folder that is not there, return what that means, and whether this user may make it."""
     make = f"sudo install -d -o neural-selfie -g neural-selfie -m 2775 {shown(folder)}"
-    if known:
+    if absent == "lost":
         return wrong(name, f"{shown(folder)} is gone.", f"Mount it again, or make it: `{make}`.")
+    if absent == "unit":
+        return ok(name, f"{shown(folder)} is not there yet; systemd makes it when the daemon is started.")
     above = next((parent for parent in folder.parents if parent.exists()), Path("/"))
     if not os.access(above, os.W_OK | os.X_OK):
         says = f"{shown(folder)} is not there, and this user (id {os.geteuid()}) may not make it in {shown(above)}."

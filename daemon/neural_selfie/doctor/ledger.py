@@ -18,15 +18,6 @@ from neural_selfie.ledger import open_ledger
 from neural_selfie.ledger.database import FILE_NAME
 
 
-def owner(state: Path) -> tuple[int | None, bool]:
-    """Given the state folder, return whose it is, or None if it is not there, and whether a daemon has run with it."""
-    try:
-        whose = state.stat().st_uid
-    except OSError:
-        return None, False
-    return whose, (state / FILE_NAME).exists()
-
-
 def look(state: Path) -> list[Finding]:
     """Given the state folder, return how the ledger stands, whose it is, and what a running daemon says."""
     if storage.is_network(state):

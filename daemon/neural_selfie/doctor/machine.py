@@ -62,9 +62,9 @@ def encoding(of_names: str, of_locale: str) -> Finding:
     return wrong("encoding", f"Names of files are {of_names} here (locale {of_locale}): not every name fits.", mend)
 
 
-def service_user(owner: int) -> User | None:
-    """Given whose the state folder is, return whom to look as: root looks as the daemon's user; else None."""
-    if os.geteuid() != 0 or owner == 0:
+def service_user(owner: int | None) -> User | None:
+    """Given whose the state folder is or will be, return whom to look as: root as the daemon's user; else None."""
+    if os.geteuid() != 0 or not owner:
         return None
     try:
         entry = pwd.getpwuid(owner)
@@ -74,12 +74,12 @@ def service_user(owner: int) -> User | None:
 
 
 def user(owner: int | None) -> Iterator[Finding]:
-    """Given whose the state folder is, if it is there, yield as whom the doctor looks."""
+    """Given whose the state folder is or will be, if anybody knows, yield as whom the doctor looks."""
     me = os.geteuid()
     if owner is None or owner == me:
         yield ok("user", f"Looked at as {name_of(me)}.")
     elif me == 0:
-        yield ok("user", f"Looked at as {name_of(owner)}, whose the state folder is.")
+        yield ok("user", f"Looked at as {name_of(owner)}, the daemon's user.")
     else:
         says = (
             f"You are {name_of(me)}, and the state folder belongs to {name_of(owner)}: what is said here is about you."

@@ -47,6 +47,15 @@ def is_installed(unit: Mapping[str, str]) -> bool:
     return unit.get("LoadState", "not-found") != "not-found"
 
 
+def uid(unit: Mapping[str, str]) -> int | None:
+    """Given what systemd says, return the number of the unit's user; None where there is no unit, or no such user."""
+    name = unit.get("User", "") if is_installed(unit) else ""
+    try:
+        return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
 def judged(
     unit: Mapping[str, str], folders: Mapping[str, Path], config: Path | None, state_uid: int | None
 ) -> list[Finding]:
@@ -59,7 +68,7 @@ def judged(
     if not is_installed(unit):
         return [ok("unit", f"{UNIT} is not installed: the daemon is started by hand, or not at all.")]
     found = [*_state(unit), *_user(unit, state_uid), *_configuration(unit, config)]
-    found += [finding for name, folder in folders.items() for finding in _may_write(unit, name, folder)]
+    found += _may_write(unit, folders)
     return found or [ok("unit", f"{UNIT} is installed and {unit.get('ActiveState', 'loaded')}.")]
 
 
@@ -83,13 +92,11 @@ def _state(unit: Mapping[str, str]) -> Iterator[Finding]:
 def _user(unit: Mapping[str, str], state_uid: int | None) -> Iterator[Finding]:
     user, group = unit.get("User", ""), unit.get("Group", "")
     if user and unit.get("DynamicUser") != "yes":
-        try:
-            uid = int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
-        except KeyError:
+        if (number := uid(unit)) is None:
             make = f"`sudo useradd --system --user-group --home-dir /var/lib/neural-selfie {user}`."
             yield wrong("unit.user", f"The user {user} of {UNIT} does not exist.", make)
             return
-        if state_uid not in {None, uid}:
+        if state_uid not in {None, number}:
             says = f"The state folder does not belong to {user}, as whom {UNIT} runs."
             yield wrong("unit.user", says, f"`sudo chown --recursive {user}: STATE`, with the state folder for STATE.")
     if group and not group.isdecimal() and group not in {entry.gr_name for entry in grp.getgrall()}:
@@ -105,25 +112,39 @@ def _configuration(unit: Mapping[str, str], config: Path | None) -> Iterator[Fin
         yield warning("unit.config", says, f"`neural-selfie doctor --config {shown(named)}`.")
 
 
-def _may_write(unit: Mapping[str, str], name: str, folder: Path) -> Iterator[Finding]:
-    folder = Path(os.path.normpath(folder))
-    writable = _paths(unit.get("ReadWritePaths", ""))
-    writable += [Path("/var/lib") / part for part in unit.get("StateDirectory", "").split()]
-    allowed = _within(folder, writable)
-    if unit.get("ProtectHome") in {"yes", "read-only", "tmpfs"} and _within(folder, _HOMES):
-        mend = f"Move the folder to /srv, or say `ProtectHome=no` with {_OVERRIDE}."
-        yield wrong("unit.paths", f"{UNIT} may not see {shown(folder)} ({name}): ProtectHome.", mend)
-    elif unit.get("PrivateTmp") == "yes" and _within(folder, _TEMPORARY):
-        yield wrong(
-            "unit.paths", f"{UNIT} has a /tmp of its own, without {shown(folder)} ({name}).", "Move the folder."
-        )
-    elif unit.get("ProtectSystem") == "strict" and not allowed:
-        mend = f"Say `ReadWritePaths={shown(folder)}` in [Service] with {_OVERRIDE}."
-        yield wrong("unit.paths", f"{UNIT} may not write to {shown(folder)} ({name}).", mend)
+def _may_write(unit: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[Finding]:
+    places = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
+    hidden = unit.get("ProtectHome") in {"yes", "read-only", "tmpfs"}
+    at_home = {name: place for name, place in places.items() if hidden and _within(place, _HOMES)}
+    private = unit.get("PrivateTmp") == "yes"
+    temporary = {name: place for name, place in places.items() if private and _within(place, _TEMPORARY)}
+    writable = [Path(word.lstrip("-+")) for word in unit.get("ReadWritePaths", "").split()] + _made(unit)
+    strict = unit.get("ProtectSystem") == "strict"
+    others = {name: place for name, place in places.items() if name not in {*at_home, *temporary}}
+    closed = {name: place for name, place in others.items() if strict and not _within(place, writable)}
+    if at_home:
+        mend = f"Move them to /srv, or say `ProtectHome=no` with {_OVERRIDE}."
+        yield wrong("unit.home", f"{UNIT} may not see {_listed(at_home)}: ProtectHome.", mend)
+    if temporary:
+        mend = "Move them to /srv."
+        yield wrong("unit.tmp", f"{UNIT} has a /tmp of its own, without {_listed(temporary)}.", mend)
+    if closed:
+        paths = " ".join(shown(place) for place in closed.values())
+        mend = f"Say `ReadWritePaths={paths}` in [Service] with {_OVERRIDE}."
+        yield wrong("unit.paths", f"{UNIT} may not write to {_listed(closed)}.", mend)
 
 
-def _paths(words: str) -> list[Path]:
-    return [Path(word.lstrip("-+")) for word in words.split()]
+def _listed(places: Mapping[str, Path]) -> str:
+    return ", ".join(f"{shown(place)} ({name})" for name, place in places.items())
+
+
+def makes(unit: Mapping[str, str], folder: Path) -> bool:
+    """Given what systemd says, return whether it makes a folder that is not there: StateDirectory."""
+    return is_installed(unit) and Path(os.path.normpath(folder)) in _made(unit)
+
+
+def _made(unit: Mapping[str, str]) -> list[Path]:
+    return [Path("/var/lib") / part for part in unit.get("StateDirectory", "").split()]
 
 
 def _within(folder: Path, others: Collection[Path]) -> bool:

@@ -7,11 +7,12 @@ import errno
 import time
 from pathlib import Path
 
+from neural_selfie.doctor.apart import in_order
 from neural_selfie.doctor.finding import Finding, ok, warning, wrong
 from neural_selfie.files import storage
 from neural_selfie.files.names import shown
 from neural_selfie.inbox.walking import Walk
-from neural_selfie.inbox.watching import Watch
+from neural_selfie.inbox.watching import Watch, sweep_cookies
 
 _WALK_SECONDS = 3.0
 _LIMITS = Path("/proc/sys/fs/inotify")
@@ -37,10 +38,14 @@ def look(inbox: Path, polling: str, ignore: tuple[str, ...]) -> list[Finding]:
 
 def _listened(inbox: Path, kind: str, polling: str) -> list[Finding]:
     watch = Watch(inbox, lambda *_: None, recursive=False)
-    try:
-        heard = watch.hears()
-    finally:
-        watch.stop()
+    with in_order():
+        try:
+            heard = watch.hears()
+        except BaseException:
+            sweep_cookies(inbox)
+            raise
+        finally:
+            watch.stop()
     if heard is None:
         return []  # nothing can be written there: said of the folder already
     if heard:
@@ -77,7 +82,7 @@ def watches(folders: int, limit: int) -> list[Finding]:
 
     Every folder takes a watch, and other programs of the same user take theirs from the same number.
     """
-    says = f"The inbox has {folders} folders; fs.inotify.max_user_watches is {limit}."
+    says = f"Folders in the inbox: {folders}; fs.inotify.max_user_watches is {limit}."
     mend = raised("max_user_watches", max(524288, 4 * folders))
     if folders >= limit:
         return [wrong("watches", says, mend)]
