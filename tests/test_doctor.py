@@ -24,7 +24,7 @@ import pytest
 from disks import NOBODY, cannot, names_in
 from house import House, wait_until
 from neural_selfie import config, lock
-from neural_selfie.doctor import examining, folders
+from neural_selfie.doctor import examining, folders, ledger
 from neural_selfie.doctor.finding import Finding
 from neural_selfie.ledger import open_ledger
 
@@ -286,6 +286,26 @@ def test_root_looks_as_the_daemons_user() -> None:
     assert "does not permit it" in wrong(found)["inbox"]
     assert "may not make it" in wrong(found)["outbox"]
     assert "state" not in wrong(found)
+
+
+def test_a_ledger_on_a_share_is_refused(tmp_path: Path) -> None:
+    """SQLite's log needs a local disk: the state folder on a share of another machine is wrong."""
+    state, server = tmp_path / "state", Path("/usr/lib/openssh/sftp-server")
+    if shutil.which("sshfs") is None or not server.exists():
+        cannot("needs sshfs and an sftp-server")
+    for folder in (state, tmp_path / "behind"):
+        folder.mkdir()
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\nexec {server}\n")
+    ssh.chmod(0o755)
+    mount = ["sshfs", "-o", f"ssh_command={ssh}", f"there:{tmp_path / 'behind'}", str(state)]
+    if subprocess.run(mount, check=False).returncode:
+        cannot("FUSE is not permitted here")
+    try:
+        found = ledger.look(state)
+    finally:
+        subprocess.run(["umount", "--lazy", state], check=True)
+    assert re.search(r"network file system \(fuse.sshfs\).*local disk", wrong(found)["ledger"])
 
 
 # --- it leaves nothing and waits for nobody

@@ -96,15 +96,14 @@ def examine_house(loaded: Loaded, patience_seconds: float) -> list[Finding]:
         others = {
             "config": ask(folders.readable, loaded.path),
             "events": ask(watching.look, settings.inbox, settings.watch.polling, settings.watch.ignore),
-            "ledger": ask(ledger.look, settings.state),
             "layout": ask(presets.overlaps, loaded),
         }
-        images = ask(presets.images, loaded)
+        larger = {"ledger": ask(ledger.look, settings.state), "presets": ask(presets.images, loaded)}
         until = time.monotonic() + patience_seconds
         looked = {name: _answer(each, until, partial(_silent, name, places[name])) for name, each in looks.items()}
         told = {name: _answer(each, until, partial(_unanswered, name)) for name, each in others.items()}
-        until += 2 * patience_seconds  # many large style images take their time
-        told["presets"] = _answer(images, until, partial(_unanswered, "presets"))
+        until += 2 * patience_seconds  # a large ledger and many style images take their time
+        told |= {name: _answer(each, until, partial(_unanswered, name)) for name, each in larger.items()}
     found = list(machine.user(user.uid if user else owner))
     for name, folder in places.items():
         found += looked[name].findings

@@ -21,6 +21,7 @@ from neural_selfie.doctor.finding import Finding, of_error, ok, warning, wrong
 from neural_selfie.errors import PermissionDeniedError, StorageUnavailableError
 from neural_selfie.files import storage
 from neural_selfie.files.names import shown
+from neural_selfie.ledger.database import FILE_NAME
 
 PROBE = ".neural-selfie-probe-doctor-"
 _LEFT_SECONDS = 3600.0  # a probe of this age was left by somebody who was killed
@@ -49,7 +50,7 @@ def owner(state: Path) -> tuple[int | None, bool]:
         whose = state.stat().st_uid
     except OSError:
         return None, False
-    return whose, (state / "ledger.sqlite3").exists()
+    return whose, (state / FILE_NAME).exists()
 
 
 def look(name: str, folder: Path, free_mib: int | None, *, fills: bool, absent: Absent) -> Looked:

@@ -29,11 +29,16 @@ def look(state: Path) -> list[Finding]:
 
 def _checked(state: Path) -> list[Finding]:
     log = state / f"{FILE_NAME}-wal"
+    idle = not log.exists()
+    found = _judged(state, untouched=idle)
+    # A daemon may have started meanwhile, and written while we read.
+    return _judged(state, untouched=False) if idle and log.exists() else found
+
+
+def _judged(state: Path, *, untouched: bool) -> list[Finding]:
     try:
-        idle = not log.exists()
-        faults = _faults(state, untouched=idle)
-        if faults and idle and log.exists():  # a daemon started meanwhile, and wrote while we read
-            faults = _faults(state, untouched=False)
+        with open_ledger(state, read_only=True, untouched=untouched) as ledger:
+            faults = ledger.check()
     except FileNotFoundError:
         return [ok("ledger", "There is no ledger yet; the daemon makes it when it starts.")]
     except PermissionError as error:
@@ -46,11 +51,6 @@ def _checked(state: Path) -> list[Finding]:
     return [ok("ledger", f"{shown(state / FILE_NAME)} is sound.")]
 
 
-def _faults(state: Path, *, untouched: bool) -> list[str]:
-    with open_ledger(state, read_only=True, untouched=untouched) as ledger:
-        return ledger.check()
-
-
 def owners(state: Path) -> list[Finding]:
     """Given the state folder, return a finding if something in it belongs to another user than the folder itself."""
     try:
@@ -60,7 +60,7 @@ def owners(state: Path) -> list[Finding]:
         return []  # said of the folder already
     if not found:
         return []
-    says = f"In {shown(state)} {', '.join(found[:3])} belongs to another user than the folder: a command ran as root."
+    says = f"In {shown(state)} {', '.join(found[:3])} belongs to another user than the folder."
     return [wrong("state.owner", says, f"`sudo chown --recursive --reference={shown(state)} {shown(state)}`.")]
 
 

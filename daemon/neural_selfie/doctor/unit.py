@@ -85,6 +85,9 @@ def _state(unit: Mapping[str, str]) -> Iterator[Finding]:
         yield wrong("unit", says, f"`journalctl -u {UNIT} -n 50` says why; then `sudo systemctl restart {UNIT}`.")
     elif unit.get("UnitFileState") == "disabled":
         yield warning("unit", f"{UNIT} does not start with the machine.", f"`sudo systemctl enable --now {UNIT}`.")
+    if int(unit.get("UMask") or "0", 8) & stat.S_IWGRP:
+        says = f"{UNIT} makes files that its group may not delete or change (UMask={unit['UMask']})."
+        yield warning("unit.umask", says, f"Say `UMask=0002` in [Service] with {_OVERRIDE}.")
     if unit.get("NeedDaemonReload") == "yes":
         yield warning("unit", f"{UNIT} was changed since systemd read it.", "`sudo systemctl daemon-reload`.")
 
