@@ -29,6 +29,7 @@ COMMANDS = {
     "presets": "settings",
     "config": "settings",
     "models": "models",
+    "doctor": "doctor",
     "gallery": "outbox",
     "serve": "serve",
 }

@@ -38,11 +38,12 @@ _EVENTS: list[type[FileSystemEvent]] = [
 class Watch:
     """Given the inbox and what to call with (kind, path, is_folder), watch it from now on; `stop` ends it.
 
+    `recursive`: what is below it, too, with a watch of the kernel for each folder.
     `kind` is created, modified, closed or moved. Raise OSError where the kernel cannot watch: the folder is gone,
     or fs.inotify.max_user_watches or max_user_instances is used up.
     """
 
-    def __init__(self, inbox: Path, told: Callable[[str, Path, bool], None]) -> None:
+    def __init__(self, inbox: Path, told: Callable[[str, Path, bool], None], *, recursive: bool = True) -> None:
         self._inbox = inbox
         self._resolved = inbox.resolve()  # inotify would watch a link instead of the folder it points to
         self._told = told
@@ -51,7 +52,8 @@ class Watch:
         self._identity = _identity(inbox)
         self._observer = Observer()
         try:
-            self._observer.schedule(_Handler(self._on_event), str(self._resolved), recursive=True, event_filter=_EVENTS)
+            handler = _Handler(self._on_event)
+            self._observer.schedule(handler, str(self._resolved), recursive=recursive, event_filter=_EVENTS)
             self._observer.start()
         except BaseException:
             self._observer.stop()

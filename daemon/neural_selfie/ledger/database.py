@@ -81,9 +81,10 @@ class Database:
             self._connection.close()
 
 
-def open_database(state: Path, *, read_only: bool = False) -> Database:
+def open_database(state: Path, *, read_only: bool = False, untouched: bool = False) -> Database:
     """Given the state folder, return its ledger, made or migrated where needed.
 
+    `untouched` with `read_only`: as the file lies there, without its -wal, and none is made: for one nobody has open.
     Raise FileNotFoundError if it is to be read only and there is none; ConfigError if the file is damaged, of a newer
     version or no ledger; PermissionDeniedError or StorageUnavailableError if it cannot be used.
     """
@@ -93,7 +94,7 @@ def open_database(state: Path, *, read_only: bool = False) -> Database:
     with explained(path):
         if not read_only:
             state.mkdir(parents=True, exist_ok=True)
-        mode = "ro" if read_only else "rwc"
+        mode = ("ro&immutable=1" if untouched else "ro") if read_only else "rwc"
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode={mode}",
             uri=True,

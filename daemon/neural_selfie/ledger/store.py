@@ -33,13 +33,13 @@ from neural_selfie.model import Job, JobState, Photo, PhotoFacts, Place, Plan
 READABLE = frozenset({Place.STATE, Place.KEPT})  # where a worker finds the file of a photo
 
 
-def open_ledger(state: Path, *, read_only: bool = False) -> "Ledger":
+def open_ledger(state: Path, *, read_only: bool = False, untouched: bool = False) -> "Ledger":
     """Given the state folder, return its ledger, made or migrated where needed; use it in a `with`.
 
     Raise FileNotFoundError if it is to be read only and there is none yet; ConfigError if the file is damaged, newer
     than this program or no ledger; PermissionDeniedError or StorageUnavailableError if it cannot be used.
     """
-    return Ledger(open_database(state, read_only=read_only))
+    return Ledger(open_database(state, read_only=read_only, untouched=untouched))
 
 
 class Ledger:
