@@ -83,6 +83,18 @@ def slow(task: Task) -> Result:
     return instant(task)
 
 
+def until_told(task: Task) -> Result:
+    """Paint until the test says that it has seen enough (`House.let_go`), saying again and again how far it is."""
+    step = 0
+    while not Path(os.environ["NEURAL_SELFIE_TEST_GATE"]).exists():
+        for one in task.members:
+            fraction = step / (step + 20)
+            seat.report(Progress(job_id=one.job_id, attempt=one.attempt, stage="paint", fraction=fraction))
+        step += 1
+        time.sleep(0.1)
+    return instant(task)
+
+
 def raises(_task: Task) -> Result:
     """Fail with an error that nobody foresaw."""
     raise ZeroDivisionError("the canvas has no area")
@@ -163,7 +175,7 @@ def writes_garbage(_task: Task) -> Result:
 def counts_itself(task: Task) -> Result:
     """Paint, and leave a mark in the folder named by the environment: how often was this job painted to the end?"""
     marks = Path(os.environ["NEURAL_SELFIE_TEST_MARKS"])
-    result = slow(task)
+    result = until_told(task)
     for one in task.members:
         (marks / f"{one.job_id}.{one.attempt}").touch()
     return result

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
 
 from promised import lacking
 
@@ -15,6 +15,8 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 PHONE, DESKTOP = 390, 1280
+_PATIENCE_MS = 60_000  # a busy machine is no failure
+expect.set_options(timeout=_PATIENCE_MS)
 
 
 @dataclass  # without slots: playwright keeps something beside a method that listens
@@ -83,6 +85,7 @@ def visiting(
         reduced_motion="reduce",
     )
     page = context.new_page()
+    page.set_default_timeout(_PATIENCE_MS)
     seen = Visit(page, context)
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))

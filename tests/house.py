@@ -87,10 +87,19 @@ class House:
                 [sys.executable, str(HERE / "daemon_with.py"), painter, str(self.config), *arguments],
                 stderr=log,
                 text=True,
-                env=os.environ | {"PYTHONPATH": str(HERE)},
+                env=os.environ | {"PYTHONPATH": str(HERE), "NEURAL_SELFIE_TEST_GATE": str(self.gate)},
             )
         self.processes.append(process)
         return process
+
+    @property
+    def gate(self) -> Path:
+        """The file for which the painter `until_told` waits."""
+        return self.root / "enough"
+
+    def let_go(self) -> None:
+        """Let the painter `until_told` finish, what it paints now and everything after it."""
+        self.gate.touch()
 
     def once(self, painter: str = "instant") -> int:
         """Run `--once` to its end and return the exit code."""
@@ -120,11 +129,17 @@ class House:
         self.processes[-1].wait(timeout=60)
 
     def close(self) -> None:
-        """End every daemon that still runs."""
+        """End every daemon that still runs, once what it has painted is put away."""
+        with contextlib.suppress(AssertionError):  # then `check` says so
+            wait_until(lambda: self._at_rest() or not any(map(_goes_on, self.processes)), seconds=20)
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 process.wait(timeout=60)
+
+    def _at_rest(self) -> bool:
+        spool = self.state / "rendered"
+        return not spool.exists() or not any(spool.iterdir())
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records in the outbox."""
@@ -141,11 +156,18 @@ class House:
         # The page may be in the middle of being written when `close` kills the daemon; the next start clears that.
         page = {self.outbox, self.outbox / "gallery"}
         assert [path for path in self.outbox.glob("**/.*.part") if path.parent not in page] == []
-        assert list((self.state / "rendered").iterdir()) == []
+        assert self._at_rest(), list((self.state / "rendered").iterdir())
         for path in self.outbox.glob("*/*.json"):
             picture = path.with_name(json.loads(path.read_bytes())["output"]["file"])
             with Image.open(picture) as image:
                 image.load()
+
+
+def _goes_on(process: subprocess.Popen[str]) -> bool:
+    """Whether a process lives and is not stopped."""
+    if process.poll() is not None:
+        return False
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
 
 
 def photo(path: Path, *, seed: int = 0, size: tuple[int, int] = (80, 60)) -> Path:
@@ -156,8 +178,8 @@ def photo(path: Path, *, seed: int = 0, size: tuple[int, int] = (80, 60)) -> Pat
     return path
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
-    """Return when the condition holds; fail when it does not within the time."""
+def wait_until(condition: Callable[[], bool], *, seconds: float = 90) -> None:
+    """Return when the condition holds; fail when it does not within the time, which only a broken daemon needs."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

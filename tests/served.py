@@ -59,7 +59,7 @@ class Served:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it with a signal and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 @contextmanager
@@ -80,6 +80,6 @@ def serving(house: House, *arguments: str) -> Iterator[Served]:
         yield Served(process, line.removeprefix("The page: ").strip())
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
         process.stdout.close()
     assert complaints.read_text() == ""

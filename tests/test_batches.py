@@ -166,6 +166,7 @@ def test_kill_in_a_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(entry.fraction for entry in running) - min(entry.fraction for entry in running) < 0.06
     assert all((entry.eta_seconds or 0) > 0 for entry in running)
     assert list(marks.iterdir()) == []
+    house.let_go()
     assert house.once("counts_itself") == 0
     assert [record["attempts"] for _, record in sorted(by_weight(house).items())] == [2] * 8 + [1] * 4
     assert len({mark.stem for mark in marks.iterdir()}) == len(list(marks.iterdir())) == 12
@@ -178,7 +179,7 @@ def test_stop_in_a_batch(house: House) -> None:
     daemon = house.start("waits_for_leave")
     wait_until(lambda: counts(house, running=3))
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(timeout=15) == 0
+    assert daemon.wait(timeout=60) == 0
     assert counts(house, queued=3)
     assert house.once() == 0
     assert len(by_weight(house)) == 3

@@ -20,10 +20,11 @@ def test_a_photo_that_is_rewritten_while_it_is_painted(house: House, action: str
     (house.inbox / "me.png.yaml").write_text("presets: [plain]\n")
     first, second = sha256_of(path), photo(house.root / "other.png", seed=2).read_bytes()
     with path.open("r+b") as file:
-        house.start("slow")
+        house.start("until_told")
         wait_until(lambda: being_painted(house))
         file.write(second)
         file.truncate()
+    house.let_go()
     wait_until(lambda: len(house.records()) == 1)
     new = sha256_of(house.root / "other.png")
     wait_until(lambda: house.status()["counts"]["queued"] == house.status()["counts"]["running"] == 0)
@@ -37,9 +38,10 @@ def test_a_photo_that_is_rewritten_while_it_is_painted(house: House, action: str
 def test_a_photo_replaced_under_the_same_name(house: House) -> None:
     """While the first is painted another of its name is dropped: both are painted, and both originals are there."""
     first = photo(house.inbox / "me.png", seed=1).read_bytes()
-    house.start("slow")
+    house.start("until_told")
     wait_until(lambda: being_painted(house))
     second = photo(house.inbox / "me.png", seed=2).read_bytes()
+    house.let_go()
     wait_until(lambda: len(list(house.originals.glob("*"))) == 2)
     assert [record["photo"]["name"] for record in house.records()] == ["me.png", "me.png"]
     assert {path.read_bytes() for path in house.originals.iterdir()} == {first, second}

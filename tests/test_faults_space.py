@@ -60,11 +60,12 @@ def test_what_is_painted_is_published_and_nothing_else_is_begun(tmp_path: Path) 
         house = House(root, {"disks": {"free_mib": NEEDED_MIB}})
         for number in range(5):
             photo(house.inbox / f"{number}.png", seed=number)
-        house.start("slow")
+        house.start("until_told")
         try:
             wait_until(lambda: house.status()["counts"]["queued"] == 4)
             full = filler(house.outbox)
             wait_until(lambda: "daemon.paused" in house.log())
+            house.let_go()
             wait_until(lambda: house.status()["counts"]["running"] == house.status()["counts"]["rendered"] == 0)
             counts = house.status()["counts"]
             assert counts["queued"] > 0

@@ -456,11 +456,11 @@ def test_news_appear_by_themselves(browser: Browser, tmp_path: Path) -> None:
         expect(seen.tiles).to_have_count(1)
         publish(tmp_path, "new-abc123", photo="new.jpg", finished_at="2026-04-01T12:00:00Z")
         build(tmp_path)
-        expect(seen.tiles).to_have_count(2, timeout=20_000)
+        expect(seen.tiles).to_have_count(2)
         assert seen.tiles.first.get_attribute("href") == "#picture=new-abc123/starry-night"
         (tmp_path / "me-abc123" / "starry-night.json").unlink()
         build(tmp_path)
-        expect(seen.tiles).to_have_count(1, timeout=20_000)
+        expect(seen.tiles).to_have_count(1)
 
 
 def test_what_comes_late_is_asked_for_again(browser: Browser, tmp_path: Path) -> None:
@@ -473,13 +473,13 @@ def test_what_comes_late_is_asked_for_again(browser: Browser, tmp_path: Path) ->
     build(later)
     with visiting(browser, outbox) as seen:
         expect(seen.tiles).to_have_count(1)
-        with seen.page.expect_request(SHARD, timeout=20_000):
+        with seen.page.expect_request(SHARD):
             shutil.copy(later / "gallery/data/index.js", outbox / "gallery/data/index.js")
-        with seen.page.expect_request(SHARD, timeout=20_000):
+        with seen.page.expect_request(SHARD):
             pass
         assert seen.tiles.count() == 1
         shutil.copytree(later / "gallery", outbox / "gallery", dirs_exist_ok=True)
-        expect(seen.tiles).to_have_count(2, timeout=20_000)
+        expect(seen.tiles).to_have_count(2)
 
 
 def test_an_empty_gallery_opens_too(browser: Browser, tmp_path: Path) -> None:

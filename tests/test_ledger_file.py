@@ -214,7 +214,7 @@ def test_a_killed_process_leaves_a_consistent_ledger(ledger: Ledger, state_folde
         process.send_signal(signal.SIGKILL)
         lines += [line.split() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         process.stdout.close()
-        assert process.wait(timeout=30) == -signal.SIGKILL
+        assert process.wait(timeout=60) == -signal.SIGKILL
         assert ledger.check() == []
         happened = {(str(event.job_id), event.kind) for event in ledger.events()}
         assert {(number, kind) for number, kind in lines} <= happened

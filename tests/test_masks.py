@@ -141,12 +141,13 @@ def test_another_mask_makes_another_picture(parts: House) -> None:
 def test_a_copy_of_a_photo_at_work_is_filed_with_its_mask(parts: House) -> None:
     """A second copy of what is being painted takes sidecar and mask along to the originals."""
     dropped(parts)
-    parts.start("slow")
+    parts.start("until_told")
     wait_until(lambda: parts.status()["counts"]["running"] == 1)
     mask(parts.inbox / "too.mask.png", colour="blue")
     (parts.inbox / "too.png.yaml").write_text("presets: [parts]\nmask: too.mask.png\n")
     shutil.copy(next((parts.state / "work").glob("*[!k].png")), parts.inbox / "too.png")
     wait_until(lambda: "photo.dropped_again" in parts.log())
+    parts.let_go()
     wait_until(lambda: not any((parts.state / "work").iterdir()) and len(everything(parts)["originals"]) == 6)
     assert everything(parts)["inbox"] == []
 
@@ -181,7 +182,7 @@ def test_kill_at_any_moment_loses_no_mask(parts: House, delay: float) -> None:
 def test_a_crash_between_photo_and_mask(parts: House) -> None:
     """Killed after the photo was moved from the inbox and before mask and sidecar were: the next run finds both."""
     dropped(parts)
-    parts.start("slow")
+    parts.start("until_told")
     wait_until(lambda: parts.status()["counts"]["running"] == 1)
     parts.kill()
     with open_ledger(parts.state) as ledger:

@@ -284,7 +284,7 @@ def test_a_job_waits_for_weights_and_goes_on_when_they_come(house: House) -> Non
     assert str(shelf(house) / models.FILE_NAME) in reason
     assert "neural-selfie models fetch" in reason
     (shelf(house) / models.FILE_NAME).write_bytes(b"good")
-    wait_until(lambda: done(house) == 1, seconds=10)
+    wait_until(lambda: done(house) == 1)
 
 
 def test_a_bad_file_is_tried_once_for_all_jobs(house: House) -> None:
@@ -301,7 +301,7 @@ def test_a_bad_file_is_tried_once_for_all_jobs(house: House) -> None:
     }
     assert len((file.parent / "tries").read_text().splitlines()) == 1
     file.write_bytes(b"good")
-    wait_until(lambda: done(house) == 3, seconds=10)
+    wait_until(lambda: done(house) == 3)
 
 
 def test_weights_that_come_while_the_daemon_is_down(house: House) -> None:
@@ -311,7 +311,7 @@ def test_weights_that_come_while_the_daemon_is_down(house: House) -> None:
     assert house.once("wants_weights") == 1
     (shelf(house) / models.FILE_NAME).write_bytes(b"good")
     house.start("wants_weights")
-    wait_until(lambda: done(house) == 1, seconds=15)
+    wait_until(lambda: done(house) == 1)
 
 
 def test_the_real_engine_paints_with_the_weights(house: House, vgg_file: Path) -> None:

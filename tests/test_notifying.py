@@ -48,7 +48,7 @@ def test_the_manager_hears_how_things_stand(house: House, monkeypatch: pytest.Mo
             said.extend(heard(hearing))
             return any(text in each for each in said)
 
-        daemon = house.start("slow")
+        daemon = house.start("until_told")
         wait_until(lambda: hears("READY=1"))
         assert not any(each.startswith("WATCHDOG") for each in said[: said.index("READY=1")])
         assert "EXTEND_TIMEOUT_USEC=60000000" in said[: said.index("READY=1")]

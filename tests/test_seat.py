@@ -78,7 +78,7 @@ def open_seat() -> Iterator[Open]:
 def ended(posted: "queue.SimpleQueue[Any]") -> CallEnded:
     """Return the next end of a call."""
     while True:
-        message = posted.get(timeout=30)
+        message = posted.get(timeout=60)
         if isinstance(message, CallEnded):
             return message
 
@@ -87,7 +87,7 @@ def test_a_call_returns_its_value_and_what_it_reports(open_seat: Open) -> None:
     """The value comes back with the call it belongs to; reports come on a way of their own, before or after it."""
     one, posted = open_seat()
     one.submit(21, double)
-    messages = [posted.get(timeout=30), posted.get(timeout=30)]
+    messages = [posted.get(timeout=60), posted.get(timeout=60)]
     assert Reported("test", "doubling 21") in messages
     assert CallEnded("test", 21, value=42) in messages
 

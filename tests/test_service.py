@@ -64,7 +64,7 @@ def test_kill_in_the_middle_of_a_picture(house: House) -> None:
     for seed in range(3):
         photo(house.inbox / f"{seed}.png", seed=seed)
     for _ in range(2):
-        house.start("slow")
+        house.start("until_told")
         wait_until(lambda: any(entry["fraction"] > 0.2 for entry in house.status()["running"]))
         house.kill()
     assert house.once() == 0
@@ -234,20 +234,21 @@ def test_a_term_signal_puts_back_what_is_not_finished(house: House) -> None:
     daemon = house.start("hangs")
     wait_until(lambda: house.status()["counts"]["running"] == 1)
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(timeout=15) == 0
+    assert daemon.wait(timeout=60) == 0
     assert house.status()["counts"]["queued"] == 1
     assert house.records() == []
 
 
 def test_a_term_signal_lets_a_picture_finish_within_the_grace_time(house: House) -> None:
     """With enough grace time, the picture that is being painted is finished and published before the daemon ends."""
-    house.settings["retry"]["stop_seconds"] = 20
+    house.settings["retry"]["stop_seconds"] = 60
     house.write_config()
     photo(house.inbox / "me.png")
-    daemon = house.start("slow")
+    daemon = house.start("until_told")
     wait_until(lambda: house.status()["counts"]["running"] == 1)
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(timeout=30) == 0
+    house.let_go()
+    assert daemon.wait(timeout=60) == 0
     assert len(house.records()) == 1
 
 
@@ -265,7 +266,7 @@ def test_two_daemons_on_one_state_folder(house: House) -> None:
     """The second says whose the folder is and exits 75."""
     first = house.start()
     wait_until(lambda: house.status()["daemon"]["pid"] == first.pid)
-    assert house.start().wait(timeout=30) == 75
+    assert house.start().wait(timeout=60) == 75
     assert str(first.pid) in house.log()
 
 

@@ -89,11 +89,13 @@ def test_once_ends_where_failed_cannot_be_written(house: House) -> None:
     """`--once` leaves what it can neither paint nor refuse in the inbox and exits 1; the next run explains it."""
     for seed in range(3):
         photo(house.inbox / f"{seed}.png", seed=seed)
-    daemon = house.start("slow", "--once")
+    daemon = house.start("until_told", "--once")
     wait_until(lambda: house.status()["counts"]["running"] == 1)
     away(house.failed)
     (house.inbox / "notes.jpg").write_text("no photo\n" * 50)
-    assert daemon.wait(timeout=40) == 1
+    wait_until(lambda: bool(house.status()["troubles"]))
+    house.let_go()
+    assert daemon.wait(timeout=90) == 1
     assert (house.inbox / "notes.jpg").exists()
     back(house.failed)
     assert house.once() == 1
@@ -108,11 +110,12 @@ def test_once_ends_where_a_folder_is_away(house: House, place: str) -> None:
     if place == "gallery":
         house.outbox.mkdir()
         away(folder)
-    daemon = house.start("slow", "--once")
+    daemon = house.start("until_told", "--once")
     if place == "originals":
         wait_until(lambda: house.status()["counts"]["running"] == 1)
         away(folder)
-    assert daemon.wait(timeout=40) == 1
+    house.let_go()
+    assert daemon.wait(timeout=90) == 1
     back(folder)
     assert house.once() == 0
     assert [record["attempts"] for record in house.records()] == [1]
@@ -380,7 +383,7 @@ def test_a_hang_up_does_not_end_the_daemon_and_a_second_term_hurries_it(house: H
     time.sleep(1)
     assert daemon.poll() is None
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(timeout=15) == 0
+    assert daemon.wait(timeout=60) == 0
     assert house.status()["counts"]["queued"] == 1
 
 
@@ -431,10 +434,11 @@ def test_the_daemon_outlives_a_ledger_that_somebody_holds(house: House) -> None:
 def test_the_daemon_outlives_a_ledger_that_fails_while_it_paints(house: House) -> None:
     """The result of a worker cannot be written down: the daemon begins anew by itself, and paints it again."""
     photo(house.inbox / "me.png")
-    daemon = house.start("slow")
+    daemon = house.start("until_told")
     wait_until(lambda: house.status()["counts"]["running"] == 1)
     held = sqlite3.connect(house.state / "ledger.sqlite3", isolation_level=None)
     held.execute("BEGIN IMMEDIATE")
+    house.let_go()
     wait_until(lambda: "daemon.interrupted" in house.log())
     held.execute("ROLLBACK")
     held.close()
@@ -497,7 +501,7 @@ def test_a_process_that_cannot_be_prepared_says_why() -> None:
     posted: queue.SimpleQueue[Any] = queue.SimpleQueue()
     one = Seat("test", prepare=cannot_be_prepared, post=posted.put)
     one.submit(errno.ENOENT, os.strerror)
-    message = posted.get(timeout=30)
+    message = posted.get(timeout=60)
     one.close()
     assert isinstance(message.error, EngineUnavailableError)
     assert not message.died
@@ -510,7 +514,7 @@ def test_a_process_is_ended_while_it_is_being_prepared() -> None:
     one.submit(errno.ENOENT, os.strerror)
     began = time.monotonic()
     one.kill()
-    message = posted.get(timeout=30)
+    message = posted.get(timeout=60)
     assert isinstance(message, CallEnded)
     assert message.died
     one.release(message)

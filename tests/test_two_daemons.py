@@ -34,7 +34,7 @@ def test_two_daemons_on_one_inbox(house: House, tmp_path: Path, disk: str) -> No
         wait_until(lambda: all((one.state / "progress.json").exists() for one in (house, other)))
         for path, name in zip(photos, names, strict=True):
             path.rename(house.inbox / name)
-        wait_until(lambda: len(house.records()) + len(other.records()) >= 40, seconds=60)
+        wait_until(lambda: len(house.records()) + len(other.records()) >= 40)
         wait_until(lambda: len([*house.originals.glob("*"), *other.originals.glob("*")]) >= 40)
         for one in (house, other):
             wait_until(lambda: not any(one.status()["counts"][state] for state in ("queued", "running", "rendered")))  # noqa: B023 - at once

@@ -58,7 +58,7 @@ def task(tmp_path: Path) -> Task:
 def outcome(painters: Workers, posted: "queue.SimpleQueue[Any]") -> Painted:
     """Return what came of the next task that ends."""
     while True:
-        message = posted.get(timeout=30)
+        message = posted.get(timeout=60)
         if isinstance(message, CallEnded):
             return painters.ended(message)
 
@@ -78,7 +78,7 @@ def test_progress_flows_while_a_picture_is_made(open_workers: Open, task: Task) 
     painters, posted = open_workers("slow")
     painters.submit(task)
     fractions = []
-    while isinstance(message := posted.get(timeout=30), Reported):
+    while isinstance(message := posted.get(timeout=60), Reported):
         assert isinstance(message.value, Progress)
         fractions.append(message.value.fraction)
     assert len(fractions) >= 10
@@ -111,7 +111,7 @@ def test_a_worker_that_marks_time_is_ended(open_workers: Open, task: Task) -> No
     """One that speaks all the time and gets no further is killed as well, once its own prediction has passed."""
     painters, posted = open_workers("marks_time", silence_seconds=0.5)
     painters.submit(task)
-    while isinstance(message := posted.get(timeout=30), Reported):
+    while isinstance(message := posted.get(timeout=60), Reported):
         painters.heard(message.value)
         painters.end_silent()
     error = painters.ended(message).error
@@ -128,7 +128,7 @@ def test_a_worker_may_take_as_long_as_it_said(open_workers: Open, task: Task) ->
     painters.heard(half_done)
     said_at = time.monotonic()
     while not painters.end_silent():
-        assert isinstance(posted.get(timeout=30), Reported)
+        assert isinstance(posted.get(timeout=60), Reported)
     assert time.monotonic() - said_at > 1.9
 
 
