@@ -143,7 +143,8 @@ class Inbox:
 
     def log(self) -> str:
         """Return what the daemons of this house said."""
-        return self.house.root.with_name(f"{self.house.root.name}.log").read_text()
+        path = self.house.root.with_name(f"{self.house.root.name}.log")
+        return path.read_text() if path.exists() else ""
 
 
 def mask(path: Path, seed: int) -> Path:

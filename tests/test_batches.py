@@ -161,7 +161,10 @@ def test_kill_in_a_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         return any(entry.fraction > 0.1 for entry in running)
 
     wait_until(half_way)
+    daemon = house.processes[0].pid
+    workers = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
     house.kill()
+    wait_until(lambda: not any(Path(f"/proc/{worker}/exe").exists() for worker in workers))
     assert len({entry.variant["content_weight"] for entry in running}) == 8
     assert max(entry.fraction for entry in running) - min(entry.fraction for entry in running) < 0.06
     assert all((entry.eta_seconds or 0) > 0 for entry in running)

@@ -387,6 +387,21 @@ def test_what_goes_on(browser: Browser, outbox: Path, width: int) -> None:
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_what_goes_on_stays_unfolded(browser: Browser, tmp_path: Path) -> None:
+    """Between two photos there may be nothing to tell: with the next one it is unfolded as it was."""
+    publish(tmp_path)
+    painting = {"at": 4e9, "running": [{"photo": "me.jpg", "preset": "scream", "fraction": 0.5}]}
+    build(tmp_path, now=painting)
+    with visiting(browser, tmp_path) as seen:
+        bar = seen.page.get_by_role("progressbar")
+        seen.page.get_by_role("button", name="1 being painted").click()
+        expect(bar).to_be_visible()
+        build(tmp_path, now={"at": 4e9})
+        expect(bar).to_have_count(0)
+        build(tmp_path, now=painting)
+        expect(bar).to_be_visible()
+
+
 VIEWS = {
     "wall": "",
     "picture": "picture=sweep-abc123/s.1",

@@ -14,6 +14,7 @@ import pytest
 
 from gallery_samples import hung
 from house import House, photo, wait_until
+from neural_selfie import snapshot
 
 
 def painted(house: House, count: int) -> bool:
@@ -70,6 +71,24 @@ def test_kill_in_the_middle_of_a_picture(house: House) -> None:
     assert house.once() == 0
     assert sorted(record["photo"]["name"] for record in house.records()) == ["0.png", "1.png", "2.png"]
     assert sorted(path.name for path in house.originals.iterdir()) == ["0.png", "1.png", "2.png"]
+
+
+def test_what_a_killed_daemon_painted_goes_on_no_more(house: House) -> None:
+    """The next daemon tells nothing of it, even if it gets no further than to its ledger because that is damaged."""
+    photo(house.inbox / "me.png")
+    house.start("until_told")
+    wait_until(lambda: bool(snapshot.read_running(house.state / "progress.json")))
+    house.kill()
+    aside = house.root / "aside"
+    aside.mkdir()
+    for path in house.state.glob("ledger.sqlite3*"):
+        path.rename(aside / path.name)
+    (house.state / "ledger.sqlite3").write_text("This is no ledger. " * 100)
+    assert house.once() != 0
+    assert snapshot.read_running(house.state / "progress.json") == ()
+    for path in aside.iterdir():
+        path.rename(house.state / path.name)
+    assert house.once() == 0
 
 
 @pytest.mark.parametrize("delay", [0.4, 0.7, 1.0, 1.3, 1.6])

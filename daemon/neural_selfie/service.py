@@ -74,6 +74,7 @@ def run(
     catalogue = open_catalogue(loaded)
     state = layout.prepare(settings)
     with lock.held(state.lock):
+        discard(state.progress)  # of a daemon that was killed: what it painted goes on no more
         catalogue = catalogue.kept_in(state.styles)
         service: Service | None = None
         shares = Shares()

@@ -4,6 +4,7 @@ const filter = { words: "", preset: "", folder: "", from: "", to: "", state: "" 
 const STATES = { "": "Any state", unmarked: "Not marked", keep: "Kept", star: "Starred", reject: "Rejected", warned: "With a note" };
 /** @type {Record<string, any>} */
 const fields = {};
+let unfolded = false; // what goes on is to be seen, as soon as there is something
 
 /** @param {Painting} painting */
 function passes(painting) {
@@ -84,7 +85,7 @@ function buildFilters() {
 }
 
 function buildTools() {
-  fields.queue = button("", () => { byId("queue").hidden = !byId("queue").hidden; showTools(); }, { "aria-expanded": "false", "aria-controls": "queue", hidden: true });
+  fields.queue = button("", () => { unfolded = byId("queue").hidden; showTools(); }, { "aria-expanded": "false", "aria-controls": "queue", hidden: true });
   fields.export = button("Save picks", exportPicks, { hidden: true });
   byId("tools").append(fields.queue, fields.export);
 }
@@ -95,7 +96,7 @@ function showTools() {
   const label = words.join(", ") || "What goes on";
   if (fields.queue.textContent !== label) fields.queue.textContent = label;
   fields.queue.hidden = lines === 0;
-  if (lines === 0) byId("queue").hidden = true;
+  byId("queue").hidden = lines === 0 || !unfolded;
   fields.queue.setAttribute("aria-expanded", String(!byId("queue").hidden));
   const marked = [...picks.keys()].filter((id) => store.byId.has(id)).length;
   fields.export.hidden = marked === 0 || handing.works;

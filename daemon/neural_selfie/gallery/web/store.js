@@ -54,7 +54,7 @@ const policy = globalThis.trustedTypes?.createPolicy("gallery", {
 Object.defineProperty(globalThis, "neuralSelfie", {
   value(kind, content) {
     if (kind === "index") listed = content;
-    else if (kind === "now") store.now = content;
+    else if (kind === "now" && !stream.alive) store.now = content; // on a disk it is older than what was heard
     else if (kind === "shard") shardsByName.set(content.name, content);
     else if (kind === "detail") details.set(content.id, content);
   },
