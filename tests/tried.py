@@ -81,7 +81,7 @@ def cases() -> Sequence[str]:
         path for path in HERE.glob("test_*.py") if path.name.startswith(tuple(p for r in ROWS for p in r.tests))
     )
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", "-p", "no:xdist", *map(str, files)]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=True, timeout=100)
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=True, timeout=280)
     return [line.removeprefix("tests/") for line in done.stdout.splitlines() if "::" in line]
 
 

@@ -6,6 +6,7 @@ Does not guarantee: that it stays so; a share that goes away later makes jobs wa
 """
 
 import errno
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def prepare(settings: Settings) -> StateFolder:
     for folder in (state.work, state.rendered, state.styles, state.models, state.cache, state.picks):
         folder.mkdir(mode=0o750, exist_ok=True)
     if not (readme := state.root / "README").exists():
-        files.write_atomic(readme, README.encode())
+        with suppress(FileNotFoundError):  # another daemon began at the same moment, and has just done it
+            files.write_atomic(readme, README.encode())
     return state
 
 
