@@ -52,9 +52,29 @@ class Clockwork:
         """Tick until something holds, or fail."""
         deadline = time.monotonic() + seconds
         while not what():
-            self.curator.tick(set(), self.now, changed=False)
+            self.curator.tick(set(), set(), self.now, changed=False)
             time.sleep(0.02)
             assert time.monotonic() < deadline, "waited in vain"
+
+
+def test_a_sheet_hangs_as_soon_as_its_photo_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with each new picture of the sweep, and not only with the next look at what others did."""
+    monkeypatch.setattr("neural_selfie.curator._SWEEP_SECONDS", 1e6)
+    outbox = tmp_path / "outbox"
+    publish(outbox)
+    clockwork = Clockwork(outbox, tmp_path)
+    sheet = outbox / "two-abc123" / "swept.sheet.jpg"
+    try:
+        clockwork.until((outbox / "index.html").exists)
+        for number in range(2):
+            publish(outbox, "two-abc123", f"swept.{number}", preset="swept", variant={"content_weight": number})
+        clockwork.curator.tick({"two-abc123"}, set(), clockwork.now, changed=True)
+        clockwork.until(lambda: len(hung(outbox)) == 3)
+        assert not sheet.exists()
+        clockwork.curator.tick(set(), {"two-abc123"}, clockwork.now, changed=True)
+        clockwork.until(sheet.exists)
+    finally:
+        clockwork.curator.close()
 
 
 def test_an_outbox_that_is_away_delays_the_page(tmp_path: Path) -> None:
@@ -81,7 +101,7 @@ def test_a_curator_that_is_killed_is_replaced(tmp_path: Path) -> None:
         [process] = set(multiprocessing.active_children()) - others
         process.kill()
         publish(outbox, "two-abc123")
-        clockwork.curator.tick({"two-abc123"}, clockwork.now, changed=True)
+        clockwork.curator.tick({"two-abc123"}, set(), clockwork.now, changed=True)
         clockwork.until(lambda: len(hung(outbox)) == 2)
     finally:
         clockwork.curator.close()

@@ -47,6 +47,7 @@ class Curator:
     _messages: "queue.SimpleQueue[CallEnded | Reported]" = field(default_factory=queue.SimpleQueue)
     _seat: Seat | None = None
     _touched: set[str] = field(default_factory=set)
+    _ended: set[str] = field(default_factory=set)
     _changed: bool = True
     _next_at: float = 0.0
     _sweep_at: float = 0.0
@@ -55,14 +56,16 @@ class Curator:
     _busy_with: str = ""
     _avoid: set[str] = field(default_factory=set)
 
-    def tick(self, touched: set[str], now: Callable[[], Mapping[str, Any]], *, changed: bool) -> None:
+    def tick(self, touched: set[str], ended: set[str], now: Callable[[], Mapping[str, Any]], *, changed: bool) -> None:
         """Take what came back, and give the next order if there is a reason.
 
-        `touched` are folders with new pictures; it is emptied. `now` gives what goes on; `changed` says that it is
-        other than before.
+        `touched` are folders with new pictures, `ended` those to which no more will come; both are emptied. `now` gives
+        what goes on; `changed` says that it is other than before.
         """
         self._touched |= touched
+        self._ended |= ended
         touched.clear()
+        ended.clear()
         self._changed |= changed
         self._receive()
         clock = time.monotonic()
@@ -70,7 +73,7 @@ class Curator:
         if self._seat is not None and not self._seat.free:
             if self._seat.started_at is not None and clock - self._seat.started_at > _HUNG_SECONDS:
                 self._seat.kill()
-        elif clock >= self._next_at and (sweep or self._touched or self._changed):
+        elif clock >= self._next_at and (sweep or self._more or self._touched or self._ended or self._changed):
             self._submit(now, sweep=sweep)
 
     def finish(self, touched: set[str], now: Callable[[], Mapping[str, Any]]) -> None:
@@ -103,11 +106,12 @@ class Curator:
             outbox=self.outbox,
             styles=self.styles,
             touched=tuple(sorted(self._touched)),
+            ended=tuple(sorted(self._ended)),
             sweep=sweep,
             now=now(),
             avoid=frozenset(self._avoid),
         )
-        self._touched, self._changed, self._busy_with = set(), False, ""
+        self._touched, self._ended, self._changed, self._busy_with = set(), set(), False, ""
         self._seat.submit(order, hang_here)
 
     def _await(self, deadline: float) -> None:
@@ -144,6 +148,7 @@ class Curator:
         self._failures += 1
         self._next_at = clock + min(_REST_SECONDS * 2 ** (self._failures - 1), _LONGEST_REST_SECONDS)
         self._touched |= set(order.touched)
+        self._ended |= set(order.ended)
         self._changed = True
         self._complain(message)
 

@@ -27,13 +27,15 @@ log = structlog.get_logger()
 class Finishing:
     """The way from the state folder to outbox, originals and failed.
 
-    `changed`: the gallery has something new; `published`: the folders of the outbox with new pictures.
+    `changed`: the gallery has something new; `published`: the folders of the outbox with new pictures; `ended`: those
+    of photos of which every job has ended.
     """
 
     desk: Desk
     spool: Spool
     changed: bool = True
     published: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     _blocked: dict[int, float] = field(default_factory=dict)  # photos that could not be filed; when to try again
     _reasons: dict[int, str] = field(default_factory=dict)  # why
     _settle_at: float = 0.0
@@ -98,6 +100,7 @@ class Finishing:
             log.warning("photo.not_filed", photo=photo.name, reason=str(error))
             return
         self.changed = True
+        self.ended.add(photo.folder)
         log.info(  # the one line an operator looks for
             "photo.filed",
             photo=photo.name,

@@ -219,7 +219,7 @@ class Service:
         self._finishing.published |= self._intake.picked | self._handed.work(now)
         self._intake.picked.clear()
         changed = self._finishing.changed or bool(self._workers.running())
-        self._curator.tick(self._finishing.published, self._page, changed=changed)
+        self._curator.tick(self._finishing.published, self._finishing.ended, self._page, changed=changed)
         self._telling.tell(now)
         if self._scanned and self._workers.warm:
             self._manager.ready()

@@ -32,14 +32,15 @@ DETAILS = f"{ASSETS}/details"
 class Order:
     """One piece of work: what the daemon knows to be new, what is going on now, and how long it may take.
 
-    `styles`: the folder of style images named by their hash. `touched`: folders with new pictures. `sweep`: look also
-    for what others changed. `now`: what goes on, as the page shows it; None leaves what it says. `avoid`: pictures that
-    killed a process.
+    `styles`: the folder of style images named by their hash. `touched`: folders with new pictures. `ended`: those to
+    which no more will come. `sweep`: look also for what others changed. `now`: what goes on, as the page shows it; None
+    leaves what it says. `avoid`: pictures that killed a process.
     """
 
     outbox: Path
     styles: Path | None = None
     touched: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
     sweep: bool = True
     now: Mapping[str, Any] | None = None
     avoid: frozenset[str] = frozenset()
@@ -99,8 +100,7 @@ class Wall:
         if self._complete:
             self._dirty |= self._copying.work(until, order.styles, order.avoid, about_to)
             self._write()
-            if order.sweep:
-                self._sheets.begin()
+            self._sheets.begin(None if order.sweep else order.ended)
             self._sheets.work(time.monotonic, until, order.avoid, about_to)
         if order.now is not None or not (self._outbox / DATA / "now.js").exists():
             data = shards.script("now", describing.shown(order.now or {}))

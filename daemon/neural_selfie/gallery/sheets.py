@@ -6,7 +6,7 @@ of a sweep that has lost all variants but one is removed; files of that name tha
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -42,10 +42,14 @@ class Sheets:
         if hung.entry.variant:
             self._changed.add((hung.entry.folder, hung.entry.preset))
 
-    def begin(self) -> None:
-        """Begin a round: what has changed by now will be drawn."""
-        self._due |= self._changed
-        self._changed = set()
+    def begin(self, folders: Collection[str] | None) -> None:
+        """What has changed by now in these folders, or in all of them, will be drawn.
+
+        Not with every new picture: a sweep of a hundred would be drawn a hundred times.
+        """
+        due = {sweep for sweep in self._changed if folders is None or sweep[0] in folders}
+        self._due |= due
+        self._changed -= due
 
     def work(
         self, clock: Callable[[], float], until: float, avoid: frozenset[str], about_to: Callable[[str], None]
